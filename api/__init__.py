@@ -1,0 +1,1 @@
+"""HTTP: requests in, problems and documents out."""

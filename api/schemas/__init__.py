@@ -1,0 +1,1 @@
+"""The wire format: one marshmallow module for each resource."""

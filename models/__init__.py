@@ -1,0 +1,1 @@
+"""ORM classes: columns, relationships and rules about one row."""

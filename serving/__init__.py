@@ -1,0 +1,1 @@
+"""The WSGI application visitors of the sites talk to."""
