@@ -84,13 +84,51 @@ _MAINTAINER = frozenset(
 ) | {"users:read"}
 
 _OWNER = frozenset(
-    ["sites:read", "sites:write", "members:write", "environments:write", "releases:write", "promotions:write", "promotions:rollback", "requests:read", "requests:write", "requests:review", "requests:execute", "databases:read", "databases:write", "databases:query", "databases:backup", "databases:restore", "jobs:read", "stats:read", "webhooks:write"]
+    [
+        "sites:read",
+        "sites:write",
+        "members:write",
+        "environments:write",
+        "releases:write",
+        "promotions:write",
+        "promotions:rollback",
+        "requests:read",
+        "requests:write",
+        "requests:review",
+        "requests:execute",
+        "databases:read",
+        "databases:write",
+        "databases:query",
+        "databases:backup",
+        "databases:restore",
+        "jobs:read",
+        "stats:read",
+        "webhooks:write",
+    ]
 )
 _DEPLOYER = frozenset(
-    ["sites:read", "releases:write", "promotions:write", "promotions:rollback", "requests:read", "requests:write", "requests:execute", "databases:read", "databases:backup", "jobs:read"]
+    [
+        "sites:read",
+        "releases:write",
+        "promotions:write",
+        "promotions:rollback",
+        "requests:read",
+        "requests:write",
+        "requests:execute",
+        "databases:read",
+        "databases:backup",
+        "jobs:read",
+    ]
 )
 _REVIEWER = frozenset(
-    ["sites:read", "requests:read", "requests:write", "requests:review", "databases:read", "jobs:read"]
+    [
+        "sites:read",
+        "requests:read",
+        "requests:write",
+        "requests:review",
+        "databases:read",
+        "jobs:read",
+    ]
 )
 _READER = frozenset(["sites:read", "requests:read", "databases:read"])
 
