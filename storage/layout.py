@@ -1,0 +1,103 @@
+"""Where everything lies below the sites folder, and which names may appear in a path."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_NAME = re.compile(_LABEL)
+_HOST = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_RESERVED = {"releases", "manifests"}
+
+
+def checked_slug(slug: str) -> str:
+    """Return `slug`, or raise ValueError when it could not be a site's folder."""
+    return _checked(_NAME, slug, "slug")
+
+
+def checked_environment(environment: str) -> str:
+    """Return `environment`, or raise ValueError when it could not be a pointer's name."""
+    if environment in _RESERVED:
+        raise ValueError(f"reserved environment name: {environment}")
+    return _checked(_NAME, environment, "environment")
+
+
+def checked_digest(digest: str) -> str:
+    """Return `digest`, or raise ValueError when it is not 64 lower-case hex digits."""
+    return _checked(_DIGEST, digest, "digest")
+
+
+def checked_host(host: str) -> str:
+    """Return `host`, or raise ValueError when it is not a lower-case host name."""
+    return _checked(_HOST, host, "host")
+
+
+def _checked(pattern: re.Pattern[str], value: str, kind: str) -> str:
+    if not pattern.fullmatch(value):
+        raise ValueError(f"not a valid {kind}: {value!r}")
+    return value
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Paths below one sites folder. Every name is checked before it becomes part of one."""
+
+    root: Path
+
+    @property
+    def blobs(self) -> Path:
+        return self.root / ".blobs"
+
+    @property
+    def blobs_lock(self) -> Path:
+        return self.blobs / ".lock"
+
+    @property
+    def hosts(self) -> Path:
+        return self.root / ".hosts"
+
+    @property
+    def staging(self) -> Path:
+        return self.root / ".staging"
+
+    def site(self, slug: str) -> Path:
+        return self.root / checked_slug(slug)
+
+    def site_lock(self, slug: str) -> Path:
+        return self.state(slug) / ".lock"
+
+    def releases(self, slug: str) -> Path:
+        return self.site(slug) / "releases"
+
+    def release(self, slug: str, digest: str) -> Path:
+        return self.releases(slug) / checked_digest(digest)
+
+    def manifests(self, slug: str) -> Path:
+        return self.site(slug) / "manifests"
+
+    def manifest(self, slug: str, digest: str) -> Path:
+        return self.manifests(slug) / f"{checked_digest(digest)}.json"
+
+    def pointer(self, slug: str, environment: str) -> Path:
+        return self.site(slug) / checked_environment(environment)
+
+    def state(self, slug: str) -> Path:
+        return self.site(slug) / ".state"
+
+    def journal(self, slug: str, environment: str) -> Path:
+        return self.state(slug) / f"{checked_environment(environment)}.json"
+
+    def variants(self, slug: str) -> Path:
+        return self.site(slug) / ".variants"
+
+    def variant(self, slug: str, sha256: str, suffix: str) -> Path:
+        return self.variants(slug) / checked_digest(sha256)[:2] / f"{sha256}.{suffix}"
+
+    def host(self, host: str) -> Path:
+        return self.hosts / checked_host(host)
+
+    def slugs(self) -> list[str]:
+        """Return the sites that have a folder, sorted."""
+        found = (entry.name for entry in self.root.iterdir() if entry.is_dir())
+        return sorted(name for name in found if _NAME.fullmatch(name))
