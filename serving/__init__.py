@@ -1,1 +1,1 @@
-"""The WSGI application visitors of the sites talk to."""
+"""What visitors talk to: static sites by host, with API and database down."""
