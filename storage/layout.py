@@ -28,6 +28,11 @@ def checked_digest(digest: str) -> str:
     return _checked(_DIGEST, digest, "digest")
 
 
+def is_digest(text: str) -> bool:
+    """Tell whether `text` has the form of a digest."""
+    return _DIGEST.fullmatch(text) is not None
+
+
 def checked_host(host: str) -> str:
     """Return `host`, or raise ValueError when it is not a lower-case host name."""
     return _checked(_HOST, host, "host")

@@ -22,7 +22,9 @@ class ObjectStage:
     def __init__(self, blobs: Blobs, *, blobs_folder: int, path: Path) -> None:
         files.make_folder(path, mode=0o700)
         self.new_bytes = 0
-        self.staged: set[str] = set()
+        self.staged: dict[str, int] = {}
+        """Sizes of the objects that are new, by hash."""
+        self._renewed: set[str] = set()
         self.inodes: dict[str, int] = {}
         self._blobs = blobs
         self._blobs_folder = blobs_folder
@@ -56,9 +58,7 @@ class ObjectStage:
         finally:
             os.close(descriptor)
         if self._is_wanted(sha256, size_bytes, _file_chunks(name, self.descriptor)):
-            files.rename_at(
-                name, sha256, source_folder=self.descriptor, target_folder=self.descriptor
-            )
+            self._rename(name, sha256)
         else:
             os.unlink(name, dir_fd=self.descriptor)
         return sha256
@@ -76,7 +76,7 @@ class ObjectStage:
             self.inodes[sha256] = blob.inode
             return False
         self.new_bytes += size_bytes
-        self.staged.add(sha256)
+        self.staged[sha256] = size_bytes
         return True
 
     def _write(self, sha256: str, data: bytes) -> None:
@@ -101,23 +101,36 @@ class ObjectStage:
 
     def renew(self, sha256: str) -> None:
         """Stage a copy of a content whose inode cannot take more links."""
-        source = blob_name(sha256)
-        chunks: Iterator[bytes] = _file_chunks(source, self._blobs_folder)
-        if sha256 in self.staged:
-            chunks = iter([b"".join(_file_chunks(sha256, self.descriptor))])
-            os.unlink(sha256, dir_fd=self.descriptor)
-        descriptor = os.open(sha256, files.NEW_FILE, 0o600, dir_fd=self.descriptor)
+        is_staged = sha256 in self.staged
+        folder = self.descriptor if is_staged else self._blobs_folder
+        source = sha256 if is_staged else blob_name(sha256)
+        name = f"copy-{next(self._numbers)}"
+        size_bytes = 0
+        descriptor = os.open(name, files.NEW_FILE, 0o600, dir_fd=self.descriptor)
         try:
-            for chunk in chunks:
+            for chunk in _file_chunks(source, folder):
                 files.write_all(descriptor, chunk)
+                size_bytes += len(chunk)
             seal(descriptor, sha256)
         finally:
             os.close(descriptor)
-        self.staged.add(sha256)
+        self._rename(name, sha256)
+        self.staged[sha256] = size_bytes
+        self._renewed.add(sha256)
+
+    def _rename(self, name: str, sha256: str) -> None:
+        files.rename_at(name, sha256, source_folder=self.descriptor, target_folder=self.descriptor)
 
     def publish(self) -> None:
         """Move the staged objects to their shared names; they must be durable by now."""
-        self._blobs.publish(self._blobs_folder, self.staged, staged=self.descriptor)
+        for sha256, size_bytes in self.staged.items():
+            self._blobs.publish(
+                self._blobs_folder,
+                sha256,
+                size_bytes,
+                staged=self.descriptor,
+                is_renewed=sha256 in self._renewed,
+            )
 
 
 def _file_chunks(name: str, folder: int) -> Iterator[bytes]:

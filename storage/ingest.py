@@ -1,0 +1,239 @@
+"""From an uploaded archive to a durable release: read, store, build, sync, publish."""
+
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from storage import failpoints, files
+from storage.archives import ArchiveReader, open_archive
+from storage.blobs import Blobs
+from storage.content_types import content_type_of
+from storage.errors import SecretFileError
+from storage.inventory import ArchiveLimits, Inventory, Strip
+from storage.layout import Layout
+from storage.locks import file_lock
+from storage.manifests import Manifest, ManifestEntry
+from storage.objects import ObjectStage
+from storage.secret_files import has_secret_content, has_secret_name
+from storage.spool import Readable, spooled
+from storage.trees import build_tree, check_tree, is_folder, seal_top
+
+_TAKEN = {errno.EEXIST, errno.ENOTEMPTY}
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedRelease:
+    """What became of an upload.
+
+    `stripped` names the enclosing folder that was left out. `new_bytes` counts content that
+    was not on this disk before. `was_present` tells that the site had this release already.
+    """
+
+    manifest: Manifest
+    stripped: str | None
+    new_bytes: int
+    was_present: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IngestRules:
+    """How an archive is to be read."""
+
+    limits: ArchiveLimits
+    strip: Strip
+    allow_secret_files: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UploadFolder:
+    """A private folder and a descriptor of it that is older than anything inside."""
+
+    path: Path
+    descriptor: int
+
+
+@contextmanager
+def upload_folder(layout: Layout) -> Iterator[UploadFolder]:
+    """Yield a private staging folder that is gone afterwards.
+
+    A lock on the folder itself keeps the sweeper away for as long as the process lives.
+    """
+    folder = layout.staging / files.new_name("upload")
+    files.make_folder(folder, mode=0o700)
+    descriptor = os.open(folder, files.OPEN_FOLDER)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield UploadFolder(folder, descriptor)
+    finally:
+        os.close(descriptor)
+        files.remove_tree(folder)
+
+
+def receive(
+    layout: Layout, blobs: Blobs, slug: str, stream: Readable, rules: IngestRules
+) -> ReceivedRelease:
+    """Store an archive as a release; everything of it is durable when this returns."""
+    with ExitStack() as reading, files.disk_full_reported(), upload_folder(layout) as folder:
+        limits = rules.limits
+        upload = spooled(stream, folder=folder.path, max_bytes=limits.max_upload_bytes)
+        spool = reading.enter_context(upload)
+        failpoints.hit("upload.spooled")
+        inventory = Inventory(limits)
+        reader = open_archive(spool, inventory)
+        paths, stripped = inventory.paths(rules.strip)
+        with _stage(blobs, folder.path) as objects:
+            manifest = _store_contents(reader, paths, objects, rules)
+            failpoints.hit("upload.objects_written")
+            # Forgotten before the sync, or its pages would be written out with the rest.
+            reading.close()
+            release = _Publication(layout, blobs, slug, manifest, objects, folder)
+            was_present = release.publish()
+        failpoints.hit("upload.done")
+        return ReceivedRelease(manifest, stripped, objects.new_bytes, was_present)
+
+
+@contextmanager
+def _stage(blobs: Blobs, folder: Path) -> Iterator[ObjectStage]:
+    with (
+        blobs.in_use() as blobs_folder,
+        closing(ObjectStage(blobs, blobs_folder=blobs_folder, path=folder / "objects")) as objects,
+    ):
+        yield objects
+
+
+def _store_contents(
+    reader: ArchiveReader, paths: list[str], objects: ObjectStage, rules: IngestRules
+) -> Manifest:
+    secrets: list[str] = []
+    if not rules.allow_secret_files:
+        secrets = [path for path in paths if has_secret_name(path)]
+        if secrets:
+            raise SecretFileError(tuple(secrets))
+    entries = []
+    for path, (entry, chunks) in zip(paths, reader.contents(), strict=True):
+        watched = chunks if rules.allow_secret_files else _watched(path, chunks, secrets)
+        sha256 = objects.store(watched, entry.size_bytes)
+        entries.append(ManifestEntry(path, sha256, entry.size_bytes, content_type_of(path)))
+    if secrets:
+        raise SecretFileError(tuple(secrets))
+    return Manifest.of(entries)
+
+
+def _watched(path: str, chunks: Iterator[bytes], secrets: list[str]) -> Iterator[bytes]:
+    found = False
+    for chunk in chunks:
+        if not found and has_secret_content(path, chunk):
+            found = True
+            secrets.append(path)
+        yield chunk
+
+
+class _Publication:
+    """Gives stored contents their place as a release of one site."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        blobs: Blobs,
+        slug: str,
+        manifest: Manifest,
+        objects: ObjectStage,
+        folder: UploadFolder,
+    ) -> None:
+        self._layout = layout
+        self._blobs = blobs
+        self._slug = slug
+        self._manifest = manifest
+        self._objects = objects
+        self._folder = folder
+        self._final = layout.release(slug, manifest.digest)
+        self._staged_manifest = folder.path / "manifest.json"
+        self._text = manifest.to_json().encode()
+
+    def publish(self) -> bool:
+        """Return whether the site had the release; it is complete and durable either way."""
+        self._make_site_folders()
+        if is_folder(self._final):
+            with self._site_locked():
+                if self._is_sound():
+                    self._finish_present()
+                    return True
+        tree = self._build()
+        with self._site_locked():
+            self._publish_manifest()
+            was_present = self._publish_tree(tree)
+            files.sync_folder(self._final.parent)
+        return was_present
+
+    def _site_locked(self) -> AbstractContextManager[None]:
+        return file_lock(self._layout.site_lock(self._slug), wait_seconds=None)
+
+    def _make_site_folders(self) -> None:
+        layout = self._layout
+        files.make_folder(layout.site(self._slug))
+        files.make_folder(layout.state(self._slug), mode=0o755)
+        files.make_folder(layout.manifests(self._slug))
+        files.make_folder(layout.releases(self._slug))
+
+    def _is_sound(self) -> bool:
+        """Look at the release that is there, without reading what looks untouched."""
+        if self._objects.staged or not is_folder(self._final):
+            return False
+        path = self._layout.manifest(self._slug, self._manifest.digest)
+        if not path.is_file() or path.read_bytes() != self._text:
+            return False
+        inodes = self._objects.inodes
+        report = check_tree(
+            self._final,
+            self._manifest,
+            full=False,
+            inode_of=lambda sha256, _size: inodes.get(sha256, 0),
+        )
+        return report.clean
+
+    def _finish_present(self) -> None:
+        """Make sure of what another upload may have renamed just now, and of healed blobs."""
+        if self._objects.new_bytes:
+            files.sync_filesystem(self._folder.descriptor)
+        files.sync_folder(self._final.parent)
+
+    def _build(self) -> Path:
+        tree = self._folder.path / "tree"
+        build_tree(tree, self._manifest, self._objects)
+        failpoints.hit("upload.tree_linked")
+        self._staged_manifest.write_bytes(self._text)
+        self._staged_manifest.chmod(0o644)
+        files.sync_filesystem(self._folder.descriptor)
+        failpoints.hit("upload.synced")
+        self._objects.publish()
+        failpoints.hit("upload.blobs_published")
+        return tree
+
+    def _publish_manifest(self) -> None:
+        path = self._layout.manifest(self._slug, self._manifest.digest)
+        files.rename(self._staged_manifest, path)
+        files.sync_folder(path.parent)
+        failpoints.hit("upload.manifest_published")
+
+    def _publish_tree(self, tree: Path) -> bool:
+        try:
+            files.rename(tree, self._final)
+        except OSError as error:
+            if error.errno not in _TAKEN:
+                raise
+            self._replace(tree)
+            return True
+        failpoints.hit("upload.tree_published")
+        seal_top(self._final)
+        return False
+
+    def _replace(self, tree: Path) -> None:
+        """Put the new tree in the place of a damaged one, or of one made at the same time."""
+        self._final.chmod(0o755)
+        files.exchange(tree, self._final)
+        failpoints.hit("heal.exchanged")
+        seal_top(self._final)

@@ -1,0 +1,121 @@
+"""The file beside each pointer that tells what the last switch meant to do."""
+
+import json
+import operator
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+
+from storage.errors import PointerError
+from storage.layout import checked_digest
+
+MAX_HISTORY = 20
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """A release the environment has shown, the present one included."""
+
+    digest: str
+    release: int | None
+    promotion: int | None
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class OfflineRollback:
+    """A rollback made while the database was out of reach, until it is imported as a row."""
+
+    id: str
+    by: str
+    reason: str | None
+    at: str
+    from_digest: str | None = None
+    to_digest: str | None = None
+    generation: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Journal:
+    """What the pointer of one environment should be, and how it came to be.
+
+    `history` is newest first; at most 20 are kept. `settings` are the environment's serving
+    settings, which storage keeps and does not read.
+    """
+
+    generation: int
+    promotion: int | None
+    from_digest: str | None
+    to_digest: str
+    release: int | None
+    at: str
+    history: tuple[HistoryEntry, ...] = ()
+    offline: tuple[OfflineRollback, ...] = ()
+    settings: Mapping[str, object] = field(default_factory=dict)
+
+    def following(
+        self, *, promotion: int | None, to_digest: str, release: int | None, at: str
+    ) -> "Journal":
+        """Return the journal of the next switch after this one."""
+        return first_journal(
+            generation=self.generation + 1,
+            promotion=promotion,
+            from_digest=self.to_digest,
+            to_digest=to_digest,
+            release=release,
+            at=at,
+            history=self.history,
+            offline=self.offline,
+            settings=self.settings,
+        )
+
+    def to_json(self) -> bytes:
+        return json.dumps(asdict(self), indent=1, sort_keys=True).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> "Journal":
+        """Read what `to_json` wrote.
+
+        Raises:
+            PointerError: it is not a journal.
+        """
+        try:
+            document = json.loads(data)
+            document["history"] = tuple(HistoryEntry(**item) for item in document["history"])
+            document["offline"] = tuple(OfflineRollback(**item) for item in document["offline"])
+            document["generation"] = operator.index(document["generation"])
+            document["to_digest"] = checked_digest(document["to_digest"])
+            return cls(**document)
+        except (ValueError, KeyError, TypeError) as error:
+            raise PointerError("The journal of the environment is damaged.") from error
+
+
+def first_journal(
+    *,
+    generation: int,
+    promotion: int | None,
+    from_digest: str | None,
+    to_digest: str,
+    release: int | None,
+    at: str,
+    history: tuple[HistoryEntry, ...] = (),
+    offline: tuple[OfflineRollback, ...] = (),
+    settings: Mapping[str, object] | None = None,
+) -> Journal:
+    """Return a journal whose newest history entry is the switch it describes."""
+    entry = HistoryEntry(to_digest, release, promotion, generation)
+    return Journal(
+        generation=generation,
+        promotion=promotion,
+        from_digest=from_digest,
+        to_digest=to_digest,
+        release=release,
+        at=at,
+        history=(entry, *history)[:MAX_HISTORY],
+        offline=offline,
+        settings=settings or {},
+    )
+
+
+def capped(journal: Journal) -> Journal:
+    """Return the journal with no more history than is kept."""
+    return replace(journal, history=journal.history[:MAX_HISTORY])
