@@ -12,6 +12,7 @@ from enum import StrEnum
 class ErrorCode(StrEnum):
     """Stable, machine-readable names of every problem the API can answer with."""
 
+    BAD_REQUEST = "bad_request"
     MALFORMED_JSON = "malformed_json"
     TOKEN_IN_URL = "token_in_url"
     TOKEN_MISSING = "token_missing"

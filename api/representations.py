@@ -1,0 +1,127 @@
+"""What a handler's value looks like on the wire: JSON, CSV, tags and locations."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from flask import Response, request
+from marshmallow import Schema
+from werkzeug.wrappers import Response as WerkzeugResponse
+
+from api.conditional import check_write_conditions, etag_of, is_not_modified
+from api.operation import Operation
+from api.paging import link_header, meta
+from api.routing import API_PREFIX
+from core.errors import DomainError, ErrorCode
+from services.paging import CursorPage, Page
+
+JSON_TYPE = "application/json"
+CSV_TYPE = "text/csv"
+READ_METHODS = ("GET", "HEAD")
+# Methods after which the thing at the address is what the answer shows.
+TAGGED_METHODS = ("GET", "HEAD", "PATCH", "PUT")
+NEEDS_LOCATION = (201, 202)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """A value with a status, a Location or headers of its own.
+
+    `location` is a path below the API's prefix, such as `/sites/web`.
+    """
+
+    value: object = None
+    status: int | None = None
+    location: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class NotAcceptableError(DomainError):
+    """The caller accepts no format that this operation has."""
+
+    code = ErrorCode.NOT_ACCEPTABLE
+
+
+def choose_media_type(operation: Operation) -> str:
+    """Return the media type of the answer.
+
+    Raises:
+        NotAcceptableError: Accept excludes all of them.
+    """
+    offered = _offered(operation)
+    accept = request.headers.get("Accept")
+    if not offered or accept is None or accept == "*/*":
+        return offered[0] if offered else JSON_TYPE
+    chosen = request.accept_mimetypes.best_match(offered)
+    if chosen is None:
+        raise NotAcceptableError(f"This is available as {' or '.join(offered)}.")
+    return chosen
+
+
+def _offered(operation: Operation) -> list[str]:
+    if operation.produces is not None:
+        return [] if operation.produces == "*/*" else [operation.produces]
+    schemas = [operation.response, *operation.statuses.values()]
+    if all(schema is None for schema in schemas):
+        return []
+    return [JSON_TYPE, CSV_TYPE] if operation.csv else [JSON_TYPE]
+
+
+def render(operation: Operation, result: object) -> WerkzeugResponse:
+    """Turn what a handler returned into the response; streams and files pass through."""
+    if isinstance(result, WerkzeugResponse):
+        return result
+    answer = result if isinstance(result, Answer) else Answer(value=result)
+    status = answer.status or operation.status
+    response = _body_response(operation.schema_for(status), answer.value, status)
+    if status in NEEDS_LOCATION and answer.location is None:
+        raise RuntimeError(f"{status} without a location")
+    if answer.location is not None:
+        response.headers["Location"] = f"{API_PREFIX}{answer.location}"
+    response.headers.update(answer.headers)
+    return _with_tag(response)
+
+
+def dump(schema: Schema, value: object) -> bytes:
+    """Return the JSON of `value` as callers see it."""
+    if isinstance(value, Page | CursorPage):
+        document: Any = {"items": schema.dump(value.items, many=True), "meta": meta(value)}
+    else:
+        document = schema.dump(value)
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _body_response(schema: Schema | None, value: object, status: int) -> Response:
+    if schema is None:
+        response = Response(status=status)
+        response.headers.pop("Content-Type", None)
+        return response
+    response = Response(dump(schema, value), status=status, mimetype=JSON_TYPE)
+    if isinstance(value, Page | CursorPage) and (links := link_header(value)):
+        response.headers["Link"] = links
+    return response
+
+
+def _with_tag(response: Response) -> Response:
+    """Tag the representation that lies at the address, and spare callers who have it."""
+    if request.method not in TAGGED_METHODS or response.status_code != 200:
+        return response
+    tag = etag_of(response.get_data())
+    response.set_etag(tag)
+    response.headers["Cache-Control"] = "private, no-cache"
+    if request.method in READ_METHODS:
+        if "If-Match" in request.headers:
+            check_write_conditions(tag)
+        if is_not_modified(tag):
+            return _not_modified(response)
+    return response
+
+
+def _not_modified(response: Response) -> Response:
+    answer = Response(status=304)
+    answer.headers.pop("Content-Type", None)
+    for name in ("ETag", "Cache-Control", "Link"):
+        if name in response.headers:
+            answer.headers[name] = response.headers[name]
+    return answer

@@ -1,0 +1,147 @@
+"""Who is asking: the Authorization header becomes an Actor, or the reason why not."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv6Address, ip_address
+
+from flask import Flask, Request, Response, request
+from flask.typing import ResponseReturnValue
+
+from api.access_tokens import read_access_token
+from api.problems import problem
+from api.routing import is_api_path
+from core.errors import DomainError, ErrorCode, UnauthenticatedError
+from core.extensions import jwt as jwt_manager
+from core.ids import API_TOKEN_PREFIX
+from core.logs import request_id
+from services import credentials
+from services.actors import Actor, Via
+
+CREDENTIAL_PARAMETERS = frozenset({"token", "access_token", "jwt"})
+SCHEME = "bearer"
+IPV6_SITE_BITS = 64
+
+
+class Auth(StrEnum):
+    """Whether an operation wants a credential."""
+
+    REQUIRED = "required"
+    OPTIONAL = "optional"
+    NONE = "none"
+
+
+class TokenInUrlError(DomainError):
+    """A credential came in the query string, where logs keep it."""
+
+    code = ErrorCode.TOKEN_IN_URL
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The outcome of looking at the credential: an actor, a refusal, or neither."""
+
+    actor: Actor | None = None
+    refusal: UnauthenticatedError | None = None
+
+    @property
+    def key(self) -> str:
+        """Name whom to count calls for; failures and anonymous calls count for the address."""
+        if self.actor is None:
+            return f"address:{address_group(client_address())}"
+        return actor_key(self.actor)
+
+
+def actor_key(actor: Actor) -> str:
+    """Return a stable name of the credential's holder for counters and stored answers."""
+    if actor.via is Via.TOKEN:
+        return f"token:{actor.token_id}"
+    return f"user:{actor.user_id}"
+
+
+def identify(auth: Auth) -> Identity:
+    """Look at the Authorization header; cookies never count.
+
+    An operation with optional authentication treats an unusable credential as none.
+    """
+    if auth is Auth.NONE:
+        return Identity()
+    try:
+        return Identity(actor=_authenticate(request))
+    except UnauthenticatedError as refusal:
+        return Identity() if auth is Auth.OPTIONAL else Identity(refusal=refusal)
+
+
+def client_address() -> str | None:
+    """Return the address of the client; ProxyFix has replaced it when proxies are trusted."""
+    return request.remote_addr
+
+
+def address_group(address: str | None) -> str:
+    """Return `address`, an IPv6 one as its /64: a single customer owns all of that."""
+    try:
+        parsed = ip_address(address or "")
+    except ValueError:
+        return "unknown"
+    if not isinstance(parsed, IPv6Address):
+        return str(parsed)
+    if parsed.ipv4_mapped:
+        return str(parsed.ipv4_mapped)
+    return f"{IPv6Address(int(parsed) >> IPV6_SITE_BITS << IPV6_SITE_BITS)}/{IPV6_SITE_BITS}"
+
+
+def register(app: Flask) -> None:
+    """Refuse credentials in addresses, and give Flask-JWT-Extended our shape of errors."""
+    app.before_request(_refuse_credentials_in_url)
+    answers = {
+        jwt_manager.unauthorized_loader: (ErrorCode.TOKEN_MISSING, "A token is needed."),
+        jwt_manager.invalid_token_loader: (ErrorCode.TOKEN_INVALID, "The token is not valid."),
+        jwt_manager.expired_token_loader: (ErrorCode.TOKEN_EXPIRED, "The token has expired."),
+        jwt_manager.revoked_token_loader: (ErrorCode.TOKEN_REVOKED, "The token was revoked."),
+        jwt_manager.needs_fresh_token_loader: (ErrorCode.TOKEN_INVALID, "Log in again."),
+        jwt_manager.user_lookup_error_loader: (ErrorCode.TOKEN_INVALID, "Nobody has this token."),
+    }
+    for loader, (code, detail) in answers.items():
+        loader(_answer(code, detail))
+
+
+def _answer(code: ErrorCode, detail: str):  # type: ignore[no-untyped-def]  # any loader's shape
+    def answer(*_ignored: object) -> Response:
+        return problem(code, detail)
+
+    return answer
+
+
+def _refuse_credentials_in_url() -> ResponseReturnValue | None:
+    if is_api_path(request.path) and CREDENTIAL_PARAMETERS & request.args.keys():
+        raise TokenInUrlError(
+            "Never put a credential in an address; send it as Authorization: Bearer."
+        )
+    return None
+
+
+def _authenticate(request: Request) -> Actor:
+    token = _bearer_token(request)
+    address = client_address()
+    if token.startswith(API_TOKEN_PREFIX):
+        return credentials.actor_for_token(token=token, address=address, request_id=request_id())
+    claims = read_access_token(token)
+    return credentials.actor_for_session(
+        session_public_id=claims.session_public_id,
+        user_id=claims.user_id,
+        token_version=claims.token_version,
+        address=address,
+        request_id=request_id(),
+    )
+
+
+def _bearer_token(request: Request) -> str:
+    values = request.headers.getlist("Authorization")
+    if not values:
+        raise UnauthenticatedError(
+            "Send Authorization: Bearer with an access token or an API token.",
+            code=ErrorCode.TOKEN_MISSING,
+        )
+    scheme, _, token = values[0].partition(" ")
+    if len(values) > 1 or scheme.lower() != SCHEME or not token.strip():
+        raise UnauthenticatedError("The Authorization header must be: Bearer <token>.")
+    return token.strip()

@@ -1,0 +1,77 @@
+"""Log lines: JSON or console, each with the request id, none with a credential."""
+
+import logging
+import re
+import sys
+from contextvars import ContextVar
+
+from pythonjsonlogger.json import JsonFormatter
+
+from core.settings import LogFormat, Settings
+
+REDACTED = "[redacted]"
+API_TOKEN_PATTERN = r"rlv_[0-9A-Za-z]{8,64}"
+JWT_PATTERN = r"eyJ[\w-]{5,}\.[\w-]{5,}\.[\w-]*"
+_CREDENTIAL = re.compile(f"{API_TOKEN_PATTERN}|{JWT_PATTERN}")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x85\u2028\u2029]|\n(?=\S)")
+
+_request_id: ContextVar[str | None] = ContextVar("relevo_request_id", default=None)
+
+
+def request_id() -> str | None:
+    """Return the id of the request being answered, or None outside of one."""
+    return _request_id.get()
+
+
+def set_request_id(value: str | None) -> None:
+    """Set the id that log lines and problems of this thread carry from now on."""
+    _request_id.set(value)
+
+
+def redact(text: str) -> str:
+    """Replace every API token and JWT in `text`."""
+    return _CREDENTIAL.sub(REDACTED, text)
+
+
+def configure(settings: Settings) -> None:
+    """Send every log line to standard error in the configured format and level."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_formatter(settings.log_format))
+    handler.addFilter(_add_request_id)
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(settings.log_level)
+    logging.captureWarnings(capture=True)
+
+
+class RedactingJsonFormatter(JsonFormatter):
+    """One JSON object for each line, without credentials."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
+
+
+class RedactingFormatter(logging.Formatter):
+    """A readable line for the console, without credentials or forged line breaks."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        return _CONTROL.sub(" ", super().formatMessage(record))
+
+
+def _formatter(log_format: LogFormat) -> logging.Formatter:
+    if log_format is LogFormat.CONSOLE:
+        return RedactingFormatter("%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s")
+    return RedactingJsonFormatter(
+        "{levelname}{name}{message}{request_id}",
+        style="{",
+        rename_fields={"levelname": "level", "name": "logger"},
+        timestamp="at",
+    )
+
+
+def _add_request_id(record: logging.LogRecord) -> bool:
+    record.request_id = _request_id.get()
+    return True

@@ -1,0 +1,35 @@
+"""Name the failures of the environment, so that every door can answer them alike."""
+
+import errno
+
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from core.errors import DomainError, InsufficientDiskError, UnavailableError
+
+RETRY_SECONDS = 2
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def as_domain_error(error: Exception) -> DomainError | None:
+    """Return what an unexpected exception means to callers, or None when it is a fault of ours.
+
+    A database that is away, locked or has no free connection is 503; a full disk is 507.
+    """
+    if isinstance(error, OSError) and error.errno in DISK_FULL:
+        return _disk_full()
+    if isinstance(error, DBAPIError) and "disk is full" in str(error.orig):
+        return _disk_full()
+    if isinstance(error, OperationalError | InterfaceError | PoolTimeoutError):
+        return UnavailableError(
+            "The database does not answer at the moment.", retry_after_seconds=RETRY_SECONDS
+        )
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return UnavailableError(
+            "The connection to the database was lost.", retry_after_seconds=RETRY_SECONDS
+        )
+    return None
+
+
+def _disk_full() -> InsufficientDiskError:
+    return InsufficientDiskError("The disk is full; nothing was changed.")
