@@ -14,6 +14,7 @@ class User(Base):
     """Somebody who can sign in.
 
     `token_version` grows when every access token issued so far must stop working.
+    `password_is_short` marks a password that is allowed only with a second factor.
     """
 
     __tablename__ = "users"
@@ -22,6 +23,7 @@ class User(Base):
     username: Mapped[str] = mapped_column(name_column(), unique=True)
     email: Mapped[str | None] = mapped_column(String(254), unique=True)
     password_hash: Mapped[str | None] = mapped_column(String(255))
+    password_is_short: Mapped[bool] = mapped_column(default=False)
     role_id: Mapped[int] = mapped_column(ForeignKey("roles.id", ondelete="RESTRICT"), index=True)
     is_active: Mapped[bool] = mapped_column(default=True)
     token_version: Mapped[int] = mapped_column(default=1)

@@ -3,11 +3,13 @@
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from sqlalchemy import Engine
+from sqlalchemy import CursorResult, Engine
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.dml import UpdateBase
 
 from models.engine import WRITES, db
 
@@ -42,21 +44,48 @@ def transaction() -> Iterator[Session]:
             session.info[_OPEN] = False
 
 
+def changed_rows(statement: UpdateBase) -> int:
+    """Run an UPDATE or DELETE in the open unit of work and return how many rows it met.
+
+    The way to decide a compare-and-set: zero means that somebody else was faster.
+    """
+    result = db.session.execute(statement)
+    return result.rowcount if isinstance(result, CursorResult) else 0
+
+
 def end_reading() -> None:
     """Close the read snapshot before waiting or doing file work, so that it holds nothing back."""
     if not db.session().info.get(_OPEN):
         db.session().rollback()
 
 
+def write_if_free(statement: UpdateBase) -> bool:
+    """Run one statement on its own connection unless another writer is at work just now.
+
+    For notes that may be lost, such as when a session was last seen: the request neither waits
+    for its turn nor fails. Returns whether it was written.
+    """
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(_write_turn(db.engine, wait=False))
+            connection = stack.enter_context(db.engine.connect())
+            connection = connection.execution_options(**{WRITES: True})
+            connection.execute(statement)
+            connection.commit()
+        except (BlockingIOError, DBAPIError):
+            return False
+    return True
+
+
 @contextmanager
-def _write_turn(engine: Engine) -> Iterator[None]:
+def _write_turn(engine: Engine, *, wait: bool = True) -> Iterator[None]:
     path = _lock_path(engine)
     if path is None:
         yield
         return
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     finally:
         os.close(descriptor)

@@ -1,0 +1,227 @@
+"""Look up who is behind a credential: one statement on a connection of its own.
+
+This is the hot path of every request, so it stays away from the ORM session, and the unit of
+work that follows starts clean.
+"""
+
+import ipaddress
+import logging
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Row, select, update
+
+from core.clock import isoformat, utc_now
+from core.errors import ErrorCode, UnauthenticatedError
+from core.ids import hash_secret, is_api_token
+from models.engine import db
+from models.roles import Role
+from models.sessions import UserSession
+from models.tokens import ApiToken, token_sites
+from models.users import User
+from services.actors import Actor, Via
+from services.transaction import write_if_free
+
+AnyRow = Row[*tuple[Any, ...]]  # Any: many columns, read by name
+logger = logging.getLogger(__name__)
+
+SEEN_EVERY = timedelta(seconds=60)
+WARN_DAYS = (1, 7, 14)
+TOTP_WARNING = "Your role asks for a second factor; set one up with POST /api/v1/auth/totp"
+
+_USER = (
+    User.id.label("user_id"),
+    User.username,
+    User.is_active,
+    User.token_version,
+    User.totp_confirmed_at,
+    Role.name.label("role"),
+    Role.effective,
+    Role.sees_all_sites,
+    Role.requires_totp,
+)
+_SESSION = (
+    select(
+        UserSession.id,
+        UserSession.expires_at,
+        UserSession.last_seen_at,
+        UserSession.revoked_at,
+        *_USER,
+    )
+    .select_from(UserSession)
+    .join(User, User.id == UserSession.user_id)
+    .join(Role, Role.id == User.role_id)
+)
+_TOKEN = (
+    select(
+        ApiToken.id,
+        ApiToken.name,
+        ApiToken.prefix,
+        ApiToken.scopes,
+        ApiToken.site_limited,
+        ApiToken.environments,
+        ApiToken.cidrs,
+        ApiToken.created_at,
+        ApiToken.expires_at,
+        ApiToken.last_used_at,
+        ApiToken.revoked_at,
+        token_sites.c.site_id,
+        *_USER,
+    )
+    .select_from(ApiToken)
+    .join(User, User.id == ApiToken.user_id)
+    .join(Role, Role.id == User.role_id)
+    .outerjoin(token_sites, token_sites.c.token_id == ApiToken.id)
+)
+
+
+def actor_for_session(
+    *,
+    session_public_id: str,
+    user_id: int,
+    token_version: int,
+    address: str | None,
+    request_id: str | None,
+) -> Actor:
+    """Return who is behind an access token whose signature and claims were found right.
+
+    Raises:
+        UnauthenticatedError: the session, the user or this generation of tokens has ended.
+    """
+    with db.engine.connect() as connection:
+        query = _SESSION.where(UserSession.public_id == session_public_id)
+        row = connection.execute(query).one_or_none()
+    now = utc_now()
+    if row is None or row.user_id != user_id:
+        raise UnauthenticatedError("The token is not valid.", code=ErrorCode.TOKEN_INVALID)
+    if row.revoked_at is not None or not row.is_active or row.token_version != token_version:
+        raise UnauthenticatedError("The session has ended.", code=ErrorCode.TOKEN_REVOKED)
+    if row.expires_at <= now:
+        raise UnauthenticatedError("The session has expired.", code=ErrorCode.TOKEN_EXPIRED)
+    if row.last_seen_at <= now - SEEN_EVERY:
+        _note_session(row.id, now)
+    locked_out = _lacks_totp(row)
+    return Actor(
+        via=Via.SESSION,
+        user_id=row.user_id,
+        username=row.username,
+        role=row.role,
+        role_scopes=frozenset(row.effective),
+        sees_all_sites=row.sees_all_sites,
+        token_scopes=frozenset() if locked_out else None,
+        session_id=row.id,
+        address=address,
+        request_id=request_id,
+        expires_at=row.expires_at,
+        warnings=(TOTP_WARNING,) if locked_out else (),
+    )
+
+
+def actor_for_token(*, token: str, address: str | None, request_id: str | None) -> Actor:
+    """Return who is behind an API token.
+
+    Raises:
+        UnauthenticatedError: the token is no token, unknown, revoked or expired, its owner is
+            deactivated, or it may not be used from this address.
+    """
+    if not is_api_token(token):
+        raise _unknown_token()
+    with db.engine.connect() as connection:
+        rows = connection.execute(_TOKEN.where(ApiToken.token_hash == hash_secret(token))).all()
+    if not rows:
+        raise _unknown_token()
+    row, now = rows[0], utc_now()
+    _check_token(row, now, address)
+    if row.last_used_at is None or row.last_used_at <= now - SEEN_EVERY:
+        _note_token(row.id, now, address)
+    sites = frozenset(entry.site_id for entry in rows if entry.site_id is not None)
+    return Actor(
+        via=Via.TOKEN,
+        user_id=row.user_id,
+        username=row.username,
+        role=row.role,
+        role_scopes=frozenset(row.effective),
+        sees_all_sites=row.sees_all_sites,
+        token_scopes=frozenset() if _lacks_totp(row) else frozenset(row.scopes),
+        token_site_ids=sites if row.site_limited else None,
+        token_environments=None if row.environments is None else frozenset(row.environments),
+        token_id=row.id,
+        token_name=row.name,
+        address=address,
+        request_id=request_id,
+        expires_at=row.expires_at,
+        warnings=_token_warnings(row, now),
+    )
+
+
+def address_is_allowed(cidrs: Sequence[str] | None, address: str | None) -> bool:
+    """Tell whether a token limited to `cidrs` may be used from `address`."""
+    if cidrs is None:
+        return True
+    try:
+        parsed = ipaddress.ip_address((address or "").partition("%")[0])
+    except ValueError:
+        return False
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
+        parsed = parsed.ipv4_mapped
+    return any(parsed in ipaddress.ip_network(cidr) for cidr in cidrs)
+
+
+def _check_token(row: AnyRow, now: datetime, address: str | None) -> None:
+    if row.revoked_at is not None or not row.is_active:
+        raise UnauthenticatedError("The token was revoked.", code=ErrorCode.TOKEN_REVOKED)
+    if row.expires_at <= now:
+        raise UnauthenticatedError(
+            "The token has expired; its owner can make a new one.",
+            code=ErrorCode.TOKEN_EXPIRED,
+            members={"expired_at": isoformat(row.expires_at)},
+        )
+    if not address_is_allowed(row.cidrs, address):
+        logger.warning("token refused", extra={"token_id": row.id, "address": address})
+        raise UnauthenticatedError("This token may not be used from this address.")
+
+
+def _token_warnings(row: AnyRow, now: datetime) -> tuple[str, ...]:
+    """Return what the caller should be told: 14, 7 and 1 days before the token expires.
+
+    A token made for a week is not complained about on its first day.
+    """
+    texts = [TOTP_WARNING] if _lacks_totp(row) else []
+    left = row.expires_at - now
+    stage = next((days for days in WARN_DAYS if left <= timedelta(days=days)), None)
+    if stage is not None and row.expires_at - row.created_at > timedelta(days=stage):
+        texts.append(
+            f"Token {row.prefix} expires at {isoformat(row.expires_at)}, in less than "
+            f"{stage} {'day' if stage == 1 else 'days'}; "
+            "rotate it with POST /api/v1/tokens/self/rotate"
+        )
+    return tuple(texts)
+
+
+def _lacks_totp(row: AnyRow) -> bool:
+    """Tell whether the role demands a second factor that the user has not set up.
+
+    Such a user holds no scope at all until it is set up: only operations on oneself are left.
+    """
+    return bool(row.requires_totp) and row.totp_confirmed_at is None
+
+
+def _note_session(session_id: int, now: datetime) -> None:
+    write_if_free(
+        update(UserSession)
+        .where(UserSession.id == session_id, UserSession.last_seen_at <= now - SEEN_EVERY)
+        .values(last_seen_at=now)
+    )
+
+
+def _note_token(token_id: int, now: datetime, address: str | None) -> None:
+    write_if_free(
+        update(ApiToken)
+        .where(ApiToken.id == token_id)
+        .values(last_used_at=now, last_used_address=address)
+    )
+
+
+def _unknown_token() -> UnauthenticatedError:
+    return UnauthenticatedError("The token is not valid.", code=ErrorCode.TOKEN_INVALID)

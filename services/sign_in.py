@@ -1,0 +1,123 @@
+"""From a name and a password to a session: one answer and one duration for every failure."""
+
+import logging
+from dataclasses import dataclass
+
+from sqlalchemy import or_, select, update
+
+from core.clock import utc_now
+from core.errors import ErrorCode, UnauthenticatedError
+from models.engine import db
+from models.users import User
+from services import throttle
+from services.actors import Actor, Via
+from services.audit import Target, record
+from services.passwords import Verdict, hash_password, verify
+from services.sessions import SignedIn, open_session
+from services.totp import accept_code
+from services.transaction import transaction
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Client:
+    """Where a sign-in comes from."""
+
+    address: str | None
+    user_agent: str | None = None
+    request_id: str | None = None
+
+
+def sign_in(*, username: str, password: str, otp: str | None, client: Client) -> SignedIn:
+    """Check the credentials and open a session.
+
+    Args:
+        username: the user name or the e-mail address.
+        otp: the code of the second factor, or one of the recovery codes.
+
+    Raises:
+        ThrottledError: too many failures for this name from this address.
+        UnauthenticatedError: `otp_required` after a right password of somebody with a second
+            factor, `invalid_credentials` for everything else alike.
+    """
+    key = throttle.attempt_key(purpose="login", account=username, address=client.address)
+    claimed = throttle.claim(key)
+    user = find_by_login(username)
+    verdict = verify(user.password_hash if user else None, password)
+    if user is None or not verdict.right or not user.is_active:
+        raise _refused(user, client)
+    if user.totp_enabled:
+        if otp is None:
+            throttle.give_back(claimed)
+            raise UnauthenticatedError(
+                "A one-time code is needed as well.", code=ErrorCode.OTP_REQUIRED
+            )
+        if not accept_code(user=user, otp=otp):
+            raise _refused(user, client)
+    new_hash = hash_password(password) if verdict.outdated else None
+    with transaction():
+        throttle.forgive(claimed)
+        return _start(user, client, new_hash)
+
+
+def check_password(*, username: str, password: str, address: str | None) -> bool:
+    """Tell whether this is an active user's password; for HTTP Basic on the documents.
+
+    Somebody with a second factor cannot give it in HTTP Basic and is refused.
+
+    Raises:
+        ThrottledError: too many failures for this name from this address.
+    """
+    key = throttle.attempt_key(purpose="login", account=username, address=address)
+    claimed = throttle.claim(key)
+    user = find_by_login(username)
+    verdict: Verdict = verify(user.password_hash if user else None, password)
+    if user is None or not verdict.right or not user.is_active or user.totp_enabled:
+        return False
+    throttle.forgive(claimed)
+    return True
+
+
+def find_by_login(login: str) -> User | None:
+    """Return the user with this user name or e-mail address; names win."""
+    name = login.strip().lower()
+    found = db.session.scalars(
+        select(User).where(or_(User.username == name, User.email == name))
+    ).all()
+    return min(found, key=lambda user: user.username != name, default=None)
+
+
+def _start(user: User, client: Client, new_hash: str | None) -> SignedIn:
+    now = utc_now()
+    values: dict[str, object] = {"last_login_at": now}
+    if new_hash is not None:
+        values["password_hash"] = new_hash
+    db.session.execute(update(User).where(User.id == user.id).values(values))
+    signed_in = open_session(user=user, address=client.address, user_agent=client.user_agent)
+    target = Target(type="session", id=signed_in.session.public_id)
+    record(actor=_actor(user, client), action="session.created", target=target)
+    return signed_in
+
+
+def _refused(user: User | None, client: Client) -> UnauthenticatedError:
+    """Write the refusal down and make the one answer for all of them.
+
+    The name that was typed is not kept: it may be a password in the wrong field.
+    """
+    target = Target(type="user", id=str(user.id) if user else "unknown")
+    record(actor=_actor(None, client), action="session.refused", target=target)
+    return UnauthenticatedError(
+        "The user name or the password is not right.", code=ErrorCode.INVALID_CREDENTIALS
+    )
+
+
+def _actor(user: User | None, client: Client) -> Actor:
+    return Actor(
+        via=Via.SESSION,
+        user_id=user.id if user else None,
+        username=user.username if user else None,
+        role=None,
+        address=client.address,
+        request_id=client.request_id,
+    )
