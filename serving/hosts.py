@@ -1,5 +1,6 @@
 """From a Host header to the one release it shows at this moment."""
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,6 +68,6 @@ def find_release(layout: Layout, host: str) -> Pointed | None:
 
 def _read_link(path: Path) -> str:
     try:
-        return str(path.readlink())
+        return os.readlink(path)  # noqa: PTH115 - pathlib tidies up what it returns
     except OSError:
         return ""

@@ -30,7 +30,11 @@ class Representation:
 
 def vary(entry: ManifestEntry) -> Headers:
     """Return `Vary` for files that exist in several forms, now or when they are compressed."""
-    return [("Vary", "Accept-Encoding")] if is_compressible(entry.content_type) else []
+    return [("Vary", "Accept-Encoding")] if _may_have_variants(entry) else []
+
+
+def _may_have_variants(entry: ManifestEntry) -> bool:
+    return entry.size_bytes >= MIN_COMPRESSIBLE_BYTES and is_compressible(entry.content_type)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,7 @@ class ReleaseFiles:
         Raises:
             DamagedReleaseError: the file itself is not there as the manifest says.
         """
-        if entry.size_bytes >= MIN_COMPRESSIBLE_BYTES and is_compressible(entry.content_type):
+        if _may_have_variants(entry):
             for suffix in accepted_suffixes(accept_encoding):
                 variant = self._variant(entry, suffix)
                 if variant is not None:
