@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import Row, bindparam, select, update
 
 from core.clock import isoformat, utc_now
 from core.errors import ErrorCode, UnauthenticatedError
 from core.ids import hash_secret, is_api_token
-from models.engine import db
+from models.engine import Base, db
 from models.roles import Role
 from models.sessions import UserSession
 from models.tokens import ApiToken, token_sites
@@ -30,49 +30,56 @@ SEEN_EVERY = timedelta(seconds=60)
 WARN_DAYS = (1, 7, 14)
 TOTP_WARNING = "Your role asks for a second factor; set one up with POST /api/v1/auth/totp"
 
+# Built once, of plain tables and with a named parameter: the compiled statement and the way to
+# read its rows are found again without comparing the statement piece by piece.
+_users, _roles, _sessions, _tokens = (
+    Base.metadata.tables[model.__tablename__] for model in (User, Role, UserSession, ApiToken)
+)
 _USER = (
-    User.id.label("user_id"),
-    User.username,
-    User.is_active,
-    User.token_version,
-    User.totp_confirmed_at,
-    Role.name.label("role"),
-    Role.effective,
-    Role.sees_all_sites,
-    Role.requires_totp,
+    _users.c.id.label("user_id"),
+    _users.c.username,
+    _users.c.is_active,
+    _users.c.token_version,
+    _users.c.totp_confirmed_at,
+    _roles.c.name.label("role"),
+    _roles.c.effective,
+    _roles.c.sees_all_sites,
+    _roles.c.requires_totp,
 )
 _SESSION = (
     select(
-        UserSession.id,
-        UserSession.expires_at,
-        UserSession.last_seen_at,
-        UserSession.revoked_at,
+        _sessions.c.id,
+        _sessions.c.expires_at,
+        _sessions.c.last_seen_at,
+        _sessions.c.revoked_at,
         *_USER,
     )
-    .select_from(UserSession)
-    .join(User, User.id == UserSession.user_id)
-    .join(Role, Role.id == User.role_id)
+    .select_from(_sessions)
+    .join(_users, _users.c.id == _sessions.c.user_id)
+    .join(_roles, _roles.c.id == _users.c.role_id)
+    .where(_sessions.c.public_id == bindparam("wanted"))
 )
 _TOKEN = (
     select(
-        ApiToken.id,
-        ApiToken.name,
-        ApiToken.prefix,
-        ApiToken.scopes,
-        ApiToken.site_limited,
-        ApiToken.environments,
-        ApiToken.cidrs,
-        ApiToken.created_at,
-        ApiToken.expires_at,
-        ApiToken.last_used_at,
-        ApiToken.revoked_at,
+        _tokens.c.id,
+        _tokens.c.name,
+        _tokens.c.prefix,
+        _tokens.c.scopes,
+        _tokens.c.site_limited,
+        _tokens.c.environments,
+        _tokens.c.cidrs,
+        _tokens.c.created_at,
+        _tokens.c.expires_at,
+        _tokens.c.last_used_at,
+        _tokens.c.revoked_at,
         token_sites.c.site_id,
         *_USER,
     )
-    .select_from(ApiToken)
-    .join(User, User.id == ApiToken.user_id)
-    .join(Role, Role.id == User.role_id)
-    .outerjoin(token_sites, token_sites.c.token_id == ApiToken.id)
+    .select_from(_tokens)
+    .join(_users, _users.c.id == _tokens.c.user_id)
+    .join(_roles, _roles.c.id == _users.c.role_id)
+    .outerjoin(token_sites, token_sites.c.token_id == _tokens.c.id)
+    .where(_tokens.c.token_hash == bindparam("wanted"))
 )
 
 
@@ -90,8 +97,7 @@ def actor_for_session(
         UnauthenticatedError: the session, the user or this generation of tokens has ended.
     """
     with db.engine.connect() as connection:
-        query = _SESSION.where(UserSession.public_id == session_public_id)
-        row = connection.execute(query).one_or_none()
+        row = connection.execute(_SESSION, {"wanted": session_public_id}).one_or_none()
     now = utc_now()
     if row is None or row.user_id != user_id:
         raise UnauthenticatedError("The token is not valid.", code=ErrorCode.TOKEN_INVALID)
@@ -128,7 +134,7 @@ def actor_for_token(*, token: str, address: str | None, request_id: str | None) 
     if not is_api_token(token):
         raise _unknown_token()
     with db.engine.connect() as connection:
-        rows = connection.execute(_TOKEN.where(ApiToken.token_hash == hash_secret(token))).all()
+        rows = connection.execute(_TOKEN, {"wanted": hash_secret(token)}).all()
     if not rows:
         raise _unknown_token()
     row, now = rows[0], utc_now()
