@@ -90,8 +90,8 @@ def _partial(shown: Representation, ranges: str) -> Answer:
         part = part_of(ranges, size)
     except UnsatisfiableRangeError:
         shown.file.close()
-        content_range = ("Content-Range", f"bytes */{size}")
-        return plain_answer(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, content_range)
+        headers = [("Content-Range", f"bytes */{size}"), *vary(shown.entry)]
+        return plain_answer(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, *headers)
     content_range = ("Content-Range", f"bytes {part.start}-{part.start + part.length - 1}/{size}")
     headers = [*shown.headers, content_range]
     return Answer(HTTPStatus.PARTIAL_CONTENT, headers, file_body(shown.file, part))
