@@ -25,6 +25,7 @@ class Release(Base):
     """An immutable, complete set of files; `digest` is the SHA-256 of its canonical manifest.
 
     `latest_submission_id` orders releases: a release uploaded again is newer again.
+    `unique_bytes` is what it added to the store: content that no release before it had.
     """
 
     __tablename__ = "releases"
@@ -41,6 +42,7 @@ class Release(Base):
     state: Mapped[ReleaseState] = mapped_column(enum_column(ReleaseState))
     file_count: Mapped[int]
     size_bytes: Mapped[int] = mapped_column(BigInteger)
+    unique_bytes: Mapped[int] = mapped_column(BigInteger)
     message: Mapped[str | None] = mapped_column(String(500))
     stripped: Mapped[str | None] = mapped_column(String(255))
     pinned: Mapped[bool] = mapped_column(default=False)

@@ -53,11 +53,11 @@ def record(
         session.execute(
             update(AuditHead).where(AuditHead.id == HEAD_ID).values(count=AuditHead.count + 1)
         )
-        head = session.execute(
+        number, last_hash = session.execute(
             select(AuditHead.count, AuditHead.last_hash).where(AuditHead.id == HEAD_ID)
         ).one()
-        event = _event(head.count, actor, action, target, before, after)
-        event.hash = chain_hash(event, head.last_hash)
+        event = _event(number, actor, action, target, before, after)
+        event.hash = chain_hash(event, last_hash)
         session.execute(
             update(AuditHead).where(AuditHead.id == HEAD_ID).values(last_hash=event.hash)
         )

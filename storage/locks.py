@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
 
+LOCKS_FOLDER = ".locks"
 _POLL_SECONDS = 0.005
 
 
@@ -49,3 +50,13 @@ def _acquire(descriptor: int, kind: int, wait_seconds: float | None) -> None:
             sleep(_POLL_SECONDS)
         else:
             return
+
+
+def release_lock_path(root: Path, slug: str) -> Path:
+    """Return the lock that uploads share and deletions of releases hold alone."""
+    return root / LOCKS_FOLDER / f"{slug}.releases"
+
+
+def pointer_lock_path(root: Path, slug: str, environment: str) -> Path:
+    """Return the lock that whoever moves a pointer holds."""
+    return root / LOCKS_FOLDER / f"{slug}.{environment}"

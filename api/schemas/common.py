@@ -1,0 +1,62 @@
+"""Fields that several resources share."""
+
+from typing import Any
+
+from marshmallow import ValidationError, fields, validate
+
+from core.clock import isoformat
+from services import names
+
+SHA256 = "f7846f55cf23e14eebeab5b4e1550cad5b509e3348fbc4efa3a1413d393cb650"
+
+
+class Moment(fields.AwareDateTime):
+    """A moment in UTC, written with six digits of microseconds and a `Z`."""
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
+        # Any: marshmallow's signature
+        return None if value is None else isoformat(value)
+
+
+def check_slug(value: str) -> None:
+    """Accept the slug of a site.
+
+    Raises:
+        ValidationError: it is none.
+    """
+    if not names.is_slug(value):
+        raise ValidationError("Must be a slug: a-z, 0-9 and single hyphens, 40 at most.")
+
+
+def check_environment(value: str) -> None:
+    """Accept the name of an environment.
+
+    Raises:
+        ValidationError: it is none, or it is reserved.
+    """
+    if not names.is_environment(value):
+        raise ValidationError("Must be a name: a-z, 0-9 and single hyphens, 15 at most.")
+
+
+def slug_field(**options: Any) -> fields.String:
+    """Return a field for the slug of a site."""
+    return fields.String(
+        validate=check_slug, metadata={"example": "web", "pattern": names.SLUG}, **options
+    )
+
+
+def environment_field(**options: Any) -> fields.String:
+    """Return a field for the name of an environment."""
+    return fields.String(validate=check_environment, metadata={"example": "main"}, **options)
+
+
+def text_field(longest: int, *, shortest: int = 0, **options: Any) -> fields.String:
+    """Return a field for text of a person."""
+    return fields.String(validate=validate.Length(shortest, longest), **options)
+
+
+def number_field(**options: Any) -> fields.Integer:
+    """Return a field for the number of a release or a promotion."""
+    return fields.Integer(
+        strict=True, validate=validate.Range(1, 2**31 - 1), metadata={"example": 12}, **options
+    )

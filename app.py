@@ -1,0 +1,85 @@
+"""Put everybody together: the only module that knows all the others.
+
+Making the application opens neither the database nor the network.
+"""
+
+import sys
+
+import click
+from flask import Flask
+from flask.cli import FlaskGroup
+
+import api
+import cli
+from config import SettingError, load_settings
+from core import logs
+from core.extensions import migrate
+from core.settings import Settings
+from models.engine import db, engine_options
+from models.registry import MODELS
+from storage import failpoints
+from storage.store import SiteStore
+from tasks.worker import Worker
+
+EXIT_CONFIGURATION = 2
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """Make the application.
+
+    Args:
+        settings: what to run with; read from the environment when left out.
+
+    Raises:
+        SettingError: a setting cannot be used.
+    """
+    settings = settings or load_settings()
+    app = Flask("relevo", root_path=str(settings.root_dir), static_folder=None)
+    app.extensions["relevo.settings"] = settings
+    app.extensions["relevo.store"] = SiteStore(settings.sites_root)
+    app.config.update(_flask_config(settings))
+    logs.configure(settings)
+    failpoints.arm(settings.failpoint)
+    _bind_database(app, settings)
+    api.mount(app)
+    app.extensions["relevo.worker"] = Worker(app)
+    return app
+
+
+def main() -> None:
+    """Run the `relevo` command; exit code 2 and one line for a setting that cannot be used."""
+    group = FlaskGroup(
+        name="relevo",
+        help="Promote static sites from test to main.",
+        create_app=create_app,
+        add_default_commands=False,
+        add_version_option=False,
+        load_dotenv=False,
+        set_debug_flag=False,
+    )
+    cli.add_commands(group)
+    try:
+        group(prog_name="relevo", standalone_mode=True)
+    except SettingError as error:
+        click.echo(f"relevo: {error}", err=True)
+        sys.exit(EXIT_CONFIGURATION)
+
+
+def _flask_config(settings: Settings) -> dict[str, object]:
+    return {
+        "SECRET_KEY": settings.secret_key or None,
+        "DEBUG": False,
+        "TESTING": False,
+        "MAX_CONTENT_LENGTH": None,
+        "MAX_FORM_PARTS": 20,
+        "SQLALCHEMY_DATABASE_URI": settings.database_url,
+        "SQLALCHEMY_ENGINE_OPTIONS": engine_options(settings.database_url),
+    }
+
+
+def _bind_database(app: Flask, settings: Settings) -> None:
+    if not MODELS:
+        raise RuntimeError("no tables are registered")
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    db.init_app(app)
+    migrate.init_app(app, db, directory=str(settings.root_dir / "migrations"))

@@ -1,0 +1,93 @@
+"""At which hosts environments and releases are served, on disk as in the database."""
+
+from sqlalchemy import select
+
+from core.extensions import site_store
+from core.settings import current_settings
+from models.engine import db
+from models.environments import Domain, Environment
+from models.releases import Release, ReleaseState
+from models.sites import Site
+from services.names import HOST_DIGEST_LENGTH
+from services.transaction import end_reading
+
+MAIN = "main"
+
+
+def environment_host(*, slug: str, environment: str) -> str:
+    """Return the host every environment has: main is the bare slug."""
+    domain = current_settings().sites_domain
+    return f"{slug}.{domain}" if environment == MAIN else f"{environment}--{slug}.{domain}"
+
+
+def release_host(*, slug: str, digest: str) -> str:
+    """Return the unguessable host that shows one release."""
+    return f"{digest[:HOST_DIGEST_LENGTH]}--{slug}.{current_settings().sites_domain}"
+
+
+def point_environment(*, slug: str, environment: str, domains: list[str]) -> None:
+    """Make an environment reachable at its own host and at `domains`."""
+    store = site_store()
+    for host in [environment_host(slug=slug, environment=environment), *domains]:
+        store.point_host(host, slug, environment)
+
+
+def point_release(*, slug: str, digest: str) -> None:
+    """Make a release reachable at its own host."""
+    site_store().point_host_at_release(release_host(slug=slug, digest=digest), slug, digest)
+
+
+def remove(*, names: list[str]) -> None:
+    """Stop serving `names`."""
+    store = site_store()
+    for host in names:
+        store.remove_host(host)
+
+
+def sync() -> int:
+    """Make the hosts on disk those the database knows; return how many had to be changed.
+
+    Run by recovery: a crash between a row and its link is mended here. The disk is read before
+    the database: rows come before their links, so a link that is found has its row by then.
+    """
+    found = site_store().hosts()
+    end_reading()
+    wanted = _wanted()
+    changed = 0
+    for host, target in wanted.items():
+        if found.get(host) != target:
+            _point(host, target)
+            changed += 1
+    surplus = [host for host in found if host not in wanted]
+    remove(names=surplus)
+    return changed + len(surplus)
+
+
+def _point(host: str, target: str) -> None:
+    slug, _, rest = target.partition("/")
+    if rest.startswith("releases/"):
+        site_store().point_host_at_release(host, slug, rest.removeprefix("releases/"))
+    else:
+        site_store().point_host(host, slug, rest)
+
+
+def _wanted() -> dict[str, str]:
+    wanted: dict[str, str] = {}
+    environments = select(Site.slug, Environment.name).join(Environment.site)
+    for slug, name in db.session.execute(environments):
+        wanted[environment_host(slug=slug, environment=name)] = f"{slug}/{name}"
+    releases = (
+        select(Site.slug, Release.digest)
+        .join(Release.site)
+        .where(Release.state == ReleaseState.READY)
+    )
+    for slug, digest in db.session.execute(releases):
+        wanted[release_host(slug=slug, digest=digest)] = f"{slug}/releases/{digest}"
+    domains = (
+        select(Domain.host, Site.slug, Environment.name)
+        .join(Environment, Domain.environment_id == Environment.id)
+        .join(Environment.site)
+    )
+    for host, slug, name in db.session.execute(domains):
+        wanted[host] = f"{slug}/{name}"
+    return wanted

@@ -1,0 +1,201 @@
+"""Plans: what a promotion would change, file by file."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from core.errors import ConflictError, ErrorCode, InvalidInputError
+from core.extensions import site_store
+from models.environments import Environment
+from models.releases import Release, ReleaseState
+from models.sites import Site
+from services import access, releases
+from services.actors import Actor
+from services.environments import list_environments
+from services.storage_errors import translated_storage_errors
+from services.transaction import end_reading
+from storage.manifests import ManifestEntry
+
+MAX_ENTRIES = 1_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanEntry:
+    """One file of a plan; the `previous_` values are set for changed files only."""
+
+    path: str
+    size_bytes: int
+    sha256: str
+    previous_size_bytes: int | None = None
+    previous_sha256: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a promotion of `release` onto `base_release` would change.
+
+    The lists are cut at MAX_ENTRIES each, `counts` are exact. `plan_hash` names the release,
+    the release it replaces and the generation: if one of them moves, the plan is another one.
+    """
+
+    release: int
+    base_release: int | None
+    plan_hash: str
+    counts: Mapping[str, int]
+    added: tuple[PlanEntry, ...]
+    changed: tuple[PlanEntry, ...]
+    removed: tuple[PlanEntry, ...]
+    bytes_added: int
+    warnings: tuple[Mapping[str, str], ...]
+    truncated: bool
+
+
+def plan(
+    *,
+    actor: Actor,
+    slug: str,
+    to: str,
+    from_environment: str | None = None,
+    release: int | str | None = None,
+) -> Plan:
+    """Work out what a promotion would change, without changing anything.
+
+    Raises:
+        InvalidInputError: an environment or the release does not exist.
+        ConflictError: `release_not_ready`, there is nothing to promote.
+    """
+    site = access.find_site(actor=actor, slug=slug)
+    environment = environment_named(actor=actor, site=site, name=to, pointer="?to")
+    candidate = source_release(
+        actor=actor, site=site, to=environment, from_environment=from_environment, release=release
+    )
+    return build(site=site, environment=environment, candidate=candidate)
+
+
+def build(*, site: Site, environment: Environment, candidate: Release) -> Plan:
+    """Compare the manifests of `candidate` and of what `environment` shows."""
+    base, store = environment.release, site_store()
+    numbers = (candidate.number, base.number if base else None)
+    digests = (candidate.digest, base.digest if base else None)
+    plan_hash = hash_of(environment=environment, candidate=candidate)
+    slug = site.slug
+    end_reading()
+    with translated_storage_errors():
+        new = store.manifest(slug, digests[0]).by_path
+        old = store.manifest(slug, digests[1]).by_path if digests[1] else {}
+    added = [_entry(entry) for path, entry in new.items() if path not in old]
+    removed = [_entry(entry) for path, entry in old.items() if path not in new]
+    changed = [
+        _entry(entry, old[path])
+        for path, entry in new.items()
+        if path in old and old[path].sha256 != entry.sha256
+    ]
+    return Plan(
+        release=numbers[0],
+        base_release=numbers[1],
+        plan_hash=plan_hash,
+        counts={"added": len(added), "changed": len(changed), "removed": len(removed)},
+        added=tuple(added[:MAX_ENTRIES]),
+        changed=tuple(changed[:MAX_ENTRIES]),
+        removed=tuple(removed[:MAX_ENTRIES]),
+        bytes_added=sum(entry.size_bytes for entry in [*added, *changed]),
+        warnings=(),
+        truncated=max(len(added), len(changed), len(removed)) > MAX_ENTRIES,
+    )
+
+
+def hash_of(*, environment: Environment, candidate: Release) -> str:
+    """Return the hash that names this plan: over both digests, the place and the generation."""
+    base = environment.release
+    content = {
+        "environment": environment.name,
+        "from": candidate.digest,
+        "to": base.digest if base else None,
+        "generation": environment.generation,
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def environment_named(*, actor: Actor, site: Site, name: str, pointer: str) -> Environment:
+    """Return the environment that an input names.
+
+    Raises:
+        InvalidInputError: the site has none of that name; `pointer` says which input.
+    """
+    for environment in list_environments(actor=actor, slug=site.slug):
+        if environment.name == name:
+            return environment
+    raise InvalidInputError.field(
+        pointer, "The site has no such environment.", code="unknown_environment"
+    )
+
+
+def source_release(
+    *,
+    actor: Actor,
+    site: Site,
+    to: Environment,
+    from_environment: str | None,
+    release: int | str | None,
+) -> Release:
+    """Return the release to promote: the one named, or what the source environment shows.
+
+    Without either the source is the environment one rank below `to`.
+
+    Raises:
+        InvalidInputError: an input names nothing, or both were given and differ.
+        ConflictError: `release_not_ready`, the source shows nothing or its files are gone.
+    """
+    if release is not None:
+        candidate: Release | None = releases.resolve(site=site, reference=release)
+    else:
+        candidate = _source(actor, site, to, from_environment).release
+    if candidate is None:
+        raise ConflictError(
+            "There is nothing to promote: the source shows no release yet.",
+            code=ErrorCode.RELEASE_NOT_READY,
+        )
+    if candidate.state is not ReleaseState.READY:
+        raise ConflictError(
+            "The files of this release are not there any more; upload it again.",
+            code=ErrorCode.RELEASE_NOT_READY,
+            members={"release": candidate.number, "state": candidate.state.value},
+        )
+    return candidate
+
+
+def source_name(*, actor: Actor, site: Site, to: Environment, given: str | None) -> str | None:
+    """Return the environment a promotion comes from when no release is named."""
+    return given if given is not None else _below(actor, site, to)
+
+
+def _source(actor: Actor, site: Site, to: Environment, given: str | None) -> Environment:
+    name = source_name(actor=actor, site=site, to=to, given=given)
+    if name is None:
+        raise InvalidInputError.field(
+            "/from", "No environment ranks below this one; name a release.", code="required"
+        )
+    if name == to.name:
+        raise InvalidInputError.field("/from", "Source and target are the same.", code="same")
+    return environment_named(actor=actor, site=site, name=name, pointer="/from")
+
+
+def _below(actor: Actor, site: Site, to: Environment) -> str | None:
+    ranked = list_environments(actor=actor, slug=site.slug)
+    lower = [
+        environment.name
+        for environment in ranked
+        if environment.rank < to.rank and environment.id != to.id
+    ]
+    return lower[-1] if lower else None
+
+
+def _entry(entry: ManifestEntry, previous: ManifestEntry | None = None) -> PlanEntry:
+    return PlanEntry(
+        path=entry.path,
+        size_bytes=entry.size_bytes,
+        sha256=entry.sha256,
+        previous_size_bytes=previous.size_bytes if previous else None,
+        previous_sha256=previous.sha256 if previous else None,
+    )

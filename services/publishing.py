@@ -1,0 +1,153 @@
+"""What happens to an upload after it was received: it is published where the policy says so."""
+
+from dataclasses import dataclass
+
+from sqlalchemy.exc import IntegrityError
+
+from core.errors import ConflictError, ErrorCode
+from models.environments import Environment
+from models.promotions import Promotion, PromotionKind, PromotionResult
+from models.releases import Release
+from models.sites import Site
+from services import access, plans, promotions, recovery, releases, switching
+from services.actors import Actor
+from services.environments import is_locked, list_environments
+from services.promotions import PromotionOrder
+from services.releases import ReceiveOptions, Upload
+from services.switching import Stopwatch
+from services.transaction import transaction
+from storage.spool import Readable
+
+TO_NONE = "none"
+PUBLISH_WAIT_SECONDS = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedUpload:
+    """An upload and what it moved.
+
+    `published` holds the automatic publications that took place; `promotion` the one that was
+    asked for by naming an environment that does not publish by itself.
+    """
+
+    upload: Upload
+    published: tuple[Promotion, ...]
+    promotion: Promotion | None
+
+
+def upload(
+    *,
+    actor: Actor,
+    slug: str,
+    stream: Readable,
+    to: str | None = None,
+    options: ReceiveOptions | None = None,
+) -> PublishedUpload:
+    """Receive an archive and publish it.
+
+    Args:
+        actor: who uploads.
+        slug: the site.
+        stream: the archive.
+        to: an environment, `none`, or None for all whose policy is `auto`.
+        options: how to read the archive and what the uploader says about it.
+
+    Raises:
+        InvalidInputError: `to` names no environment, or the archive is refused.
+        ForbiddenError: `to` does not publish by itself and promotions:write is missing.
+        ConflictError: the promotion that `to` asks for is refused; the release stays.
+    """
+    site = access.find_site(actor=actor, slug=slug, scopes=releases.WRITE)
+    automatic, asked = _targets(actor, site, to)
+    received = releases.receive(actor=actor, slug=slug, stream=stream, options=options)
+    published = [
+        promotion
+        for name in automatic
+        if (promotion := _publish(actor, site, name, received.release.id)) is not None
+    ]
+    promotion = None
+    if asked is not None:
+        order = PromotionOrder(to=asked, release=received.release.number)
+        promotion = promotions.promote(actor=actor, slug=slug, order=order)
+    return PublishedUpload(upload=received, published=tuple(published), promotion=promotion)
+
+
+def _targets(actor: Actor, site: Site, to: str | None) -> tuple[list[str], str | None]:
+    """Return the environments to publish to and the one to promote to."""
+    if to == TO_NONE:
+        return [], None
+    if to is None:
+        automatic = [
+            environment.name
+            for environment in list_environments(actor=actor, slug=site.slug)
+            if environment.policy.get("auto")
+            and (actor.token_environments is None or environment.name in actor.token_environments)
+        ]
+        return automatic, None
+    environment = plans.environment_named(actor=actor, site=site, name=to, pointer="?to")
+    access.require_environment(actor=actor, environment=to, scope="releases:write")
+    if environment.policy.get("auto"):
+        return [to], None
+    access.require_on_site(actor=actor, site=site, scopes=promotions.WRITE)
+    return [], to
+
+
+def _publish(actor: Actor, site: Site, name: str, release_id: int) -> Promotion | None:
+    """Publish one release to one environment; None when a lock, a hold or a newer one stops it.
+
+    Publications take turns, and one that finds something newer live leaves it there, so that
+    the newest submission ends live whatever the order of the turns.
+    """
+    watch = Stopwatch()
+    with switching.environment_turn(
+        slug=site.slug, environment=name, wait_seconds=PUBLISH_WAIT_SECONDS
+    ):
+        try:
+            recovery.settle(site=site, environment_name=name)
+            promotion = _begin(actor, site, name, release_id)
+        except ConflictError as error:
+            if error.code is ErrorCode.DRIFT_DETECTED:
+                return None
+            raise
+        watch.lap("check")
+        if promotion is None or promotion.result is PromotionResult.UNCHANGED:
+            return promotion
+        return switching.execute(actor=actor, site=site, promotion=promotion, watch=watch)
+
+
+def _begin(actor: Actor, site: Site, name: str, release_id: int) -> Promotion | None:
+    try:
+        with transaction() as session:
+            found = plans.environment_named(actor=actor, site=site, name=name, pointer="?to")
+            environment = session.get_one(
+                Environment, found.id, with_for_update=True, populate_existing=True
+            )
+            release = session.get_one(
+                Release, release_id, with_for_update=True, populate_existing=True
+            )
+            if _is_stopped(environment, release):
+                return None
+            if environment.release_id == release.id:
+                return promotions.unchanged(
+                    actor=actor,
+                    site=site,
+                    environment=environment,
+                    release=release,
+                    kind=PromotionKind.PUBLISH,
+                )
+            return switching.new_promotion(
+                actor=actor,
+                site=site,
+                environment=environment,
+                release=release,
+                kind=PromotionKind.PUBLISH,
+            )
+    except IntegrityError as error:
+        raise switching.in_progress() from error
+
+
+def _is_stopped(environment: Environment, release: Release) -> bool:
+    if is_locked(environment=environment) or environment.held_at is not None:
+        return True
+    live = environment.release
+    return live is not None and promotions.is_older(release, live)

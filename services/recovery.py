@@ -1,0 +1,290 @@
+"""Make disk, database and history agree again after a crash or an offline rollback.
+
+Per environment, holding its lock file: the link equals the goal of an interrupted promotion:
+roll forward; it equals the start: failed; the journal tells of an offline rollback: import it;
+anything else is drift: touch nothing, raise the alarm, and let an operator choose.
+"""
+
+import logging
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sqlalchemy import select
+from storage.journals import Journal
+
+from core.clock import utc_now
+from core.errors import ConflictError, ErrorCode, NotFoundError
+from core.extensions import site_store
+from models.engine import db
+from models.environments import Environment
+from models.promotions import Promotion, PromotionKind, PromotionState
+from models.releases import Release
+from models.sites import Site
+from services import audit, hosts, switching
+from services.actors import Actor, system_actor
+from services.transaction import end_reading, transaction
+from storage.errors import PointerError
+
+logger = logging.getLogger("relevo.recovery")
+
+STAGING_HOURS = 24
+
+
+class Outcome(StrEnum):
+    """What recovery found and did for one environment."""
+
+    CLEAN = "clean"
+    BUSY = "busy"
+    ROLLED_FORWARD = "rolled_forward"
+    FAILED = "failed"
+    IMPORTED = "imported"
+    DRIFT = "drift"
+
+
+class Accept(StrEnum):
+    """Which side an operator believes when they differ."""
+
+    DISK = "disk"
+    DATABASE = "database"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """The outcome for one environment."""
+
+    site: str
+    environment: str
+    outcome: Outcome
+
+
+def recover_all() -> list[Finding]:
+    """Settle every environment and mend the hosts; safe at any time and as often as one likes.
+
+    Returns:
+        One finding for each environment; running promotions of living processes are `busy`.
+    """
+    end_reading()
+    rows = db.session.execute(
+        select(Site, Environment.name)
+        .join(Environment, Environment.site_id == Site.id)
+        .order_by(Site.id, Environment.rank)
+    ).all()
+    findings = [
+        Finding(site=site.slug, environment=name, outcome=_settle_if_free(site, name))
+        for site, name in rows
+    ]
+    hosts.sync()
+    site_store().sweep_staging(older_than_seconds=STAGING_HOURS * 3600)
+    for finding in findings:
+        if finding.outcome not in (Outcome.CLEAN, Outcome.BUSY):
+            logger.warning("environment recovered", extra=vars(finding))
+    return findings
+
+
+def settle(*, site: Site, environment_name: str) -> Outcome:
+    """Bring one environment in order; the caller holds its lock file.
+
+    Raises:
+        ConflictError: `drift_detected`, an operator has to choose.
+    """
+    outcome = _settle(site, environment_name)
+    if outcome is Outcome.DRIFT:
+        raise ConflictError(
+            "What is served is not what the history says. Nothing was touched; an operator has "
+            "to choose with: relevo sites recover --accept disk|database",
+            code=ErrorCode.DRIFT_DETECTED,
+        )
+    return outcome
+
+
+def accept(*, actor: Actor, slug: str, environment_name: str, side: Accept) -> Promotion | None:
+    """Resolve drift the way an operator chose; returns None when there was none.
+
+    Raises:
+        NotFoundError: site or environment do not exist, or the disk shows an unknown release.
+        ConflictError: the database's release has no files, or a promotion is running.
+    """
+    site = db.session.scalar(select(Site).where(Site.slug == slug))
+    if site is None:
+        raise NotFoundError("There is no such site.")
+    with switching.environment_turn(slug=slug, environment=environment_name):
+        if _settle(site, environment_name) is not Outcome.DRIFT:
+            return None
+        environment = _environment(site, environment_name)
+        chosen = (
+            _release_on_disk(site, environment_name) if side is Accept.DISK else environment.release
+        )
+        if chosen is None:
+            raise NotFoundError(f"The {side.value} names no release that is known here.")
+        return _adopt(actor, site, environment, chosen)
+
+
+def pending() -> int:
+    """Return how many promotions are marked running that no living process works on."""
+    rows = db.session.execute(
+        select(Site.slug, Promotion.to_environment)
+        .join(Promotion, Promotion.site_id == Site.id)
+        .where(Promotion.slot == switching.RUNNING_SLOT)
+    ).all()
+    return sum(1 for slug, name in rows if _is_abandoned(slug, name))
+
+
+def _is_abandoned(slug: str, name: str) -> bool:
+    try:
+        with switching.environment_turn(slug=slug, environment=name):
+            return True
+    except ConflictError:
+        return False
+
+
+def _settle_if_free(site: Site, name: str) -> Outcome:
+    try:
+        with switching.environment_turn(slug=site.slug, environment=name):
+            return _settle(site, name)
+    except ConflictError:
+        return Outcome.BUSY
+
+
+def _settle(site: Site, name: str) -> Outcome:
+    environment = _environment(site, name)
+    link, is_ours = _link(site.slug, name)
+    running = db.session.scalar(
+        select(Promotion).where(
+            Promotion.environment_id == environment.id,
+            Promotion.slot == switching.RUNNING_SLOT,
+        )
+    )
+    if running is not None and is_ours:
+        return _finish(site, running, link)
+    expected = environment.release.digest if environment.release else None
+    if is_ours and link == expected:
+        return Outcome.CLEAN
+    journal = site_store().journal(site.slug, name) if is_ours else None
+    if journal is not None and journal.offline and journal.to_digest == link:
+        return _import_offline(site, environment, journal)
+    return _raise_alarm(site, environment, link)
+
+
+def _finish(site: Site, running: Promotion, link: str | None) -> Outcome:
+    previous = running.previous_release.digest if running.previous_release else None
+    if link == running.release.digest:
+        switching.succeed(
+            actor=_actor_of(running), site=site, promotion_id=running.id, hold=running.comment
+        )
+        return Outcome.ROLLED_FORWARD
+    if link == previous:
+        switching.fail(
+            actor=_actor_of(running),
+            site=site,
+            promotion_id=running.id,
+            code=ErrorCode.PROMOTION_FAILED,
+            detail="The process ended before the switch; the release before is still served.",
+        )
+        return Outcome.FAILED
+    with transaction() as session:
+        promotion = session.get_one(Promotion, running.id, populate_existing=True)
+        promotion.state, promotion.slot = PromotionState.NEEDS_ATTENTION, None
+        promotion.error_code = ErrorCode.DRIFT_DETECTED.value
+        promotion.error_detail = "The pointer shows neither the old nor the new release."
+        promotion.finished_at = utc_now()
+    return _raise_alarm(site, _environment(site, running.to_environment), link)
+
+
+def _import_offline(site: Site, environment: Environment, journal: Journal) -> Outcome:
+    release = _release_by_digest(site, journal.to_digest)
+    if release is None:
+        return _raise_alarm(site, environment, journal.to_digest)
+    newest = journal.offline[0]
+    known = select(Promotion.id).where(Promotion.offline_id == newest.id)
+    if db.session.scalar(known) is not None:
+        return _raise_alarm(site, environment, journal.to_digest)
+    actor = system_actor()
+    with transaction() as session:
+        fresh = session.get_one(Environment, environment.id, populate_existing=True)
+        promotion = switching.new_promotion(
+            actor=actor,
+            site=site,
+            environment=fresh,
+            release=release,
+            kind=PromotionKind.ROLLBACK,
+            comment=newest.reason,
+        )
+        promotion.offline_id = newest.id
+        promotion.via = "cli"
+        audit.record(
+            actor=actor,
+            action="promotion.offline_imported",
+            target=switching.promotion_target(site=site, promotion=promotion),
+            after={"by": newest.by, "at": newest.at, "release": release.number},
+        )
+        switching.succeed(actor=actor, site=site, promotion_id=promotion.id, hold=newest.reason)
+    return Outcome.IMPORTED
+
+
+def _raise_alarm(site: Site, environment: Environment, link: str | None) -> Outcome:
+    if environment.drift_seen_at is None:
+        with transaction() as session:
+            fresh = session.get_one(Environment, environment.id, populate_existing=True)
+            fresh.drift_seen_at = utc_now()
+            audit.record(
+                actor=system_actor(),
+                action="environment.drift_detected",
+                target=audit.Target(
+                    type="environment", id=f"{site.slug}/{environment.name}", site_id=site.id
+                ),
+                after={"link": link},
+            )
+    logger.error(
+        "drift: the pointer is not what the history says",
+        extra={"site": site.slug, "environment": environment.name, "link": link},
+    )
+    return Outcome.DRIFT
+
+
+def _adopt(actor: Actor, site: Site, environment: Environment, chosen: Release) -> Promotion:
+    with transaction() as session:
+        fresh = session.get_one(Environment, environment.id, populate_existing=True)
+        promotion = switching.new_promotion(
+            actor=actor,
+            site=site,
+            environment=fresh,
+            release=chosen,
+            kind=PromotionKind.PROMOTE,
+            comment="Drift resolved by an operator.",
+        )
+    return switching.execute(
+        actor=actor, site=site, promotion=promotion, watch=switching.Stopwatch()
+    )
+
+
+def _environment(site: Site, name: str) -> Environment:
+    return db.session.scalars(
+        select(Environment)
+        .where(Environment.site_id == site.id, Environment.name == name)
+        .execution_options(populate_existing=True)
+    ).one()
+
+
+def _link(slug: str, name: str) -> tuple[str | None, bool]:
+    """Return the digest the link points at, and whether the link has a form of ours."""
+    try:
+        return site_store().pointer(slug, name), True
+    except PointerError:
+        return None, False
+
+
+def _release_on_disk(site: Site, name: str) -> Release | None:
+    link, _ = _link(site.slug, name)
+    return _release_by_digest(site, link) if link else None
+
+
+def _release_by_digest(site: Site, digest: str) -> Release | None:
+    return db.session.scalar(
+        select(Release).where(Release.site_id == site.id, Release.digest == digest)
+    )
+
+
+def _actor_of(promotion: Promotion) -> Actor:
+    """Return the system acting for the user whose promotion was interrupted."""
+    user = promotion.user
+    return Actor(**{**vars(system_actor()), "username": user.username if user else None})

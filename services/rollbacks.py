@@ -1,0 +1,176 @@
+"""Rollbacks: back to what was live before, with a hold against automatic promotions."""
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from core.errors import ConflictError, ErrorCode, InvalidInputError
+from core.extensions import site_store
+from models.engine import db
+from models.environments import Environment
+from models.promotions import (
+    Promotion,
+    PromotionKind,
+    PromotionResult,
+    PromotionState,
+    SiteBackup,
+)
+from models.releases import Release, ReleaseState
+from models.sites import Site
+from services import access, plans, promotions, recovery, releases, switching
+from services.actors import Actor
+from services.switching import Stopwatch
+from services.transaction import transaction
+
+WRITE = ("sites:read", "promotions:rollback")
+
+
+def roll_back(
+    *,
+    actor: Actor,
+    slug: str,
+    environment: str = "main",
+    release: int | None = None,
+    backup: str | None = None,
+    reason: str | None = None,
+) -> Promotion:
+    """Show an earlier release again and hold the environment.
+
+    Without `release` or `backup` it is the newest verified release that is not marked bad and
+    was live before the present one. A lock does not stop a rollback. Needs no disk space but a
+    journal file of some hundred bytes.
+
+    Raises:
+        ForbiddenError: promotions:rollback is missing on this site or environment.
+        InvalidInputError: environment, release or backup do not exist, or both were named.
+        ConflictError: `release_not_ready`, there is nothing to return to;
+            `promotion_in_progress` or `drift_detected`.
+        OperationFailedError: the switch failed; the release before is still served.
+    """
+    watch = Stopwatch()
+    site = access.find_site(actor=actor, slug=slug, scopes=WRITE)
+    place = plans.environment_named(
+        actor=actor, site=site, name=environment, pointer="/environment"
+    )
+    access.require_environment(actor=actor, environment=environment, scope="promotions:rollback")
+    with switching.environment_turn(slug=slug, environment=environment):
+        recovery.settle(site=site, environment_name=environment)
+        promotion = _begin(actor, site, place.id, release, backup, reason)
+        watch.lap("check")
+        if promotion.result is PromotionResult.UNCHANGED:
+            return promotion
+        return switching.execute(
+            actor=actor, site=site, promotion=promotion, watch=watch, hold=reason
+        )
+
+
+def _begin(
+    actor: Actor,
+    site: Site,
+    environment_id: int,
+    release: int | None,
+    backup: str | None,
+    reason: str | None,
+) -> Promotion:
+    try:
+        with transaction() as session:
+            environment = session.get_one(
+                Environment, environment_id, with_for_update=True, populate_existing=True
+            )
+            target = _target(site, environment, release, backup)
+            session.refresh(target, with_for_update=True)
+            if environment.release_id == target.id:
+                return promotions.unchanged(
+                    actor=actor,
+                    site=site,
+                    environment=environment,
+                    release=target,
+                    kind=PromotionKind.ROLLBACK,
+                    comment=reason,
+                )
+            return switching.new_promotion(
+                actor=actor,
+                site=site,
+                environment=environment,
+                release=target,
+                kind=PromotionKind.ROLLBACK,
+                comment=reason,
+            )
+    except IntegrityError as error:
+        raise switching.in_progress() from error
+
+
+def _target(
+    site: Site, environment: Environment, release: int | None, backup: str | None
+) -> Release:
+    if release is not None and backup is not None:
+        raise InvalidInputError.field("/backup", "Name a release or a backup, not both.")
+    if release is not None:
+        return _usable(site, releases.resolve(site=site, reference=release))
+    if backup is not None:
+        return _usable(site, _backed_up(site, environment, backup))
+    for candidate in _earlier(environment):
+        if not candidate.bad and _is_usable(site, candidate):
+            return candidate
+    raise ConflictError(
+        "There is no earlier release to return to.", code=ErrorCode.RELEASE_NOT_READY
+    )
+
+
+def _backed_up(site: Site, environment: Environment, backup: str) -> Release:
+    row = db.session.scalar(
+        select(SiteBackup).where(
+            SiteBackup.site_id == site.id,
+            SiteBackup.environment_name == environment.name,
+            SiteBackup.public_id == backup,
+        )
+    )
+    if row is None:
+        raise InvalidInputError.field(
+            "/backup", "The environment has no such backup.", code="unknown_backup"
+        )
+    return row.release
+
+
+def _earlier(environment: Environment) -> list[Release]:
+    """Return the releases that were live before the present one, newest first.
+
+    "Before" counts from the promotion that brought the present release, not from the rollback
+    that returned to it: a second rollback goes further back, not to and fro.
+    """
+    moves = list(
+        db.session.scalars(
+            select(Promotion)
+            .where(
+                Promotion.environment_id == environment.id,
+                Promotion.state == PromotionState.SUCCEEDED,
+                Promotion.result == PromotionResult.SWITCHED,
+            )
+            .order_by(Promotion.number.desc())
+        )
+    )
+    arrivals = [move for move in moves if move.release_id == environment.release_id]
+    forward = [move for move in arrivals if move.kind is not PromotionKind.ROLLBACK]
+    brought = next(iter(forward or arrivals), None)
+    if brought is None:
+        return []
+    seen: dict[int, Release] = {}
+    for move in moves:
+        if move.number < brought.number and move.release_id != environment.release_id:
+            seen.setdefault(move.release_id, move.release)
+    return list(seen.values())
+
+
+def _is_usable(site: Site, release: Release) -> bool:
+    if release.state is not ReleaseState.READY or release.verified_at is None:
+        return False
+    return site_store().has_release(site.slug, release.digest)
+
+
+def _usable(site: Site, release: Release) -> Release:
+    if not _is_usable(site, release):
+        raise ConflictError(
+            "The files of this release are gone or damaged; upload it again.",
+            code=ErrorCode.RELEASE_NOT_READY,
+            members={"release": release.number},
+        )
+    return release

@@ -1,0 +1,189 @@
+"""Sites: what is published under a slug."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.exc import IntegrityError
+
+from core.clock import utc_now
+from core.errors import (
+    ConflictError,
+    ErrorCode,
+    ForbiddenError,
+    InvalidInputError,
+    PreconditionError,
+)
+from core.extensions import site_store
+from models.engine import db
+from models.environments import Domain, Environment
+from models.promotions import Promotion, SiteBackup
+from models.releases import Release, Submission
+from models.roles import Role
+from models.sites import Membership, Site
+from services import access, audit, hosts
+from services.actors import Actor
+from services.names import is_slug
+from services.paging import Page, PageRequest, matching, paginate
+from services.permissions import MAKER_SITE_ROLE
+from services.transaction import changed_rows, transaction
+
+STANDARD_ENVIRONMENTS: tuple[tuple[str, int, bool], ...] = (("test", 10, True), ("main", 20, False))
+SORTABLE = {
+    "slug": Site.slug,
+    "name": Site.name,
+    "created_at": Site.created_at,
+    "updated_at": Site.updated_at,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SiteChange:
+    """The fields to change; None leaves one as it is."""
+
+    name: str | None = None
+    description: str | None = None
+
+
+def list_sites(*, actor: Actor, page: PageRequest) -> Page[Site]:
+    """Return the sites the actor may see; `q` looks into slug, name and description."""
+    query = access.visible_sites(actor=actor)
+    wanted = matching(page.q, Site.slug, Site.name, Site.description)
+    if wanted is not None:
+        query = query.where(wanted)
+    return paginate(query, page, sortable=SORTABLE, tiebreak=Site.id)
+
+
+def get_site(*, actor: Actor, slug: str) -> Site:
+    """Return one site.
+
+    Raises:
+        NotFoundError: it does not exist or may not be seen.
+    """
+    return access.find_site(actor=actor, slug=slug)
+
+
+def create_site(*, actor: Actor, slug: str, name: str, description: str = "") -> Site:
+    """Make a site with the environments `test` (publishes uploads by itself) and `main`.
+
+    The maker becomes its owner.
+
+    Raises:
+        ForbiddenError: sites:write is not held everywhere, or the token is limited to sites.
+        ConflictError: the slug is taken.
+        InvalidInputError: the slug has a form that is kept for hosts.
+    """
+    actor.require("sites:write")
+    if actor.token_site_ids is not None:
+        raise ForbiddenError.missing_scopes(required=["sites:write"], missing=["sites:write"])
+    if not is_slug(slug):
+        raise InvalidInputError.field("/slug", "A slug has no double hyphen.", code="slug")
+    try:
+        site = _insert(actor=actor, slug=slug, name=name, description=description)
+    except IntegrityError as error:
+        raise ConflictError("There is a site with this slug already.") from error
+    for environment, _, _ in STANDARD_ENVIRONMENTS:
+        hosts.point_environment(slug=slug, environment=environment, domains=[])
+    return site
+
+
+def update_site(
+    *, actor: Actor, slug: str, change: SiteChange, expected_version: int | None = None
+) -> Site:
+    """Change name or description.
+
+    Raises:
+        PreconditionError: `expected_version` is not the present one.
+    """
+    site = access.find_site(actor=actor, slug=slug, scopes=("sites:read", "sites:write"))
+    changes = {k: v for k, v in vars(change).items() if v is not None}
+    before = {key: getattr(site, key) for key in changes}
+    with transaction() as session:
+        statement = update(Site).where(Site.id == site.id)
+        if expected_version is not None:
+            statement = statement.where(Site.version == expected_version)
+        changed = changed_rows(
+            statement.values(**changes, version=Site.version + 1, updated_at=utc_now())
+        )
+        if changed == 0:
+            raise PreconditionError("The site was changed by somebody else.")
+        audit.record(
+            actor=actor,
+            action="site.updated",
+            target=_target(site),
+            before=before,
+            after=changes,
+        )
+        session.refresh(site)
+    return site
+
+
+def delete_site(*, actor: Actor, slug: str, confirm: str | None) -> None:
+    """Delete a site with all its releases, history and files. Audit events stay.
+
+    Raises:
+        InvalidInputError: `confirm` does not repeat the slug.
+        ConflictError: a promotion is running.
+    """
+    site = access.find_site(actor=actor, slug=slug, scopes=("sites:read", "sites:write"))
+    if confirm != slug:
+        raise InvalidInputError.field(
+            "?confirm", "Repeat the slug of the site to delete it.", code="confirm"
+        )
+    with transaction() as session:
+        running = select(Promotion.id).where(Promotion.site_id == site.id, Promotion.slot == 1)
+        if session.scalar(running.limit(1)) is not None:
+            raise ConflictError(
+                "A promotion of this site is running.", code=ErrorCode.PROMOTION_IN_PROGRESS
+            )
+        _delete_rows(site.id)
+        audit.record(
+            actor=actor, action="site.deleted", target=_target(site), before={"name": site.name}
+        )
+    hosts.sync()
+    site_store().remove_site(slug)
+
+
+def _insert(*, actor: Actor, slug: str, name: str, description: str) -> Site:
+    now = utc_now()
+    with transaction() as session:
+        site = Site(
+            slug=slug,
+            name=name,
+            description=description,
+            created_by_id=actor.user_id,
+            created_at=now,
+            updated_at=now,
+        )
+        session.add(site)
+        session.flush()  # the environments and the membership need the id
+        for environment, rank, auto in STANDARD_ENVIRONMENTS:
+            session.add(
+                Environment(
+                    site_id=site.id,
+                    name=environment,
+                    rank=rank,
+                    policy={"auto": auto},
+                    created_at=now,
+                    updated_at=now,
+                )
+            )
+        if actor.user_id is not None:
+            owner = session.scalars(select(Role).where(Role.name == MAKER_SITE_ROLE)).one()
+            session.add(
+                Membership(site_id=site.id, user_id=actor.user_id, role_id=owner.id, created_at=now)
+            )
+        audit.record(actor=actor, action="site.created", target=_target(site), after={"name": name})
+    return site
+
+
+def _delete_rows(site_id: int) -> None:
+    """Delete children before parents: some foreign keys restrict on purpose."""
+    environment_ids = select(Environment.id).where(Environment.site_id == site_id)
+    db.session.execute(delete(Domain).where(Domain.environment_id.in_(environment_ids)))
+    for model in (SiteBackup, Promotion, Environment, Submission, Release, Membership):
+        db.session.execute(delete(model).where(model.site_id == site_id))
+    db.session.execute(delete(Site).where(Site.id == site_id))
+
+
+def _target(site: Site) -> audit.Target:
+    return audit.Target(type="site", id=site.slug, site_id=site.id)

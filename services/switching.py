@@ -1,0 +1,307 @@
+"""The switch itself: intent row, journal, rename, outcome row; and what undoes a half of it.
+
+Order: a verified tree, the row of intent, the journal file, the rename, the row of the outcome.
+A promotion holds the lock file of its environment all the while; the kernel frees it when the
+process dies, so whoever gets the lock and finds a running row knows that it was interrupted.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from sqlalchemy import select, update
+from storage.journals import MAX_HISTORY, HistoryEntry, Journal
+
+from core.clock import isoformat, monotonic, utc_now
+from core.errors import (
+    ConflictError,
+    ErrorCode,
+    InsufficientDiskError,
+    OperationFailedError,
+)
+from core.extensions import site_store
+from core.ids import new_public_id
+from models.engine import db
+from models.environments import Environment
+from models.promotions import (
+    Promotion,
+    PromotionKind,
+    PromotionResult,
+    PromotionState,
+    SiteBackup,
+)
+from models.releases import Release
+from models.sites import Site
+from services import audit
+from services.actors import Actor
+from services.transaction import end_reading, transaction
+from storage import failpoints
+from storage.errors import DiskFullError, StorageError
+from storage.locks import LockBusyError, file_lock, pointer_lock_path
+
+RUNNING_SLOT = 1
+PHASE_SWITCH = "switch"
+
+AFTER_INTENT = "promotion.after_intent"
+AFTER_SWITCH = "promotion.after_switch"
+AFTER_OUTCOME = "promotion.after_outcome"
+failpoints.register(AFTER_INTENT, AFTER_SWITCH, AFTER_OUTCOME)
+
+
+@dataclass(kw_only=True)
+class Stopwatch:
+    """Milliseconds of each phase of one promotion."""
+
+    started: float = field(default_factory=monotonic)
+    timings_ms: dict[str, float] = field(default_factory=dict)
+
+    def lap(self, phase: str) -> None:
+        """Note how long the phase that ends now took."""
+        now = monotonic()
+        self.timings_ms[phase] = round((now - self.started) * 1000, 3)
+        self.started = now
+
+
+@contextmanager
+def environment_turn(*, slug: str, environment: str, wait_seconds: float = 0) -> Iterator[None]:
+    """Be the only one that moves this pointer, on this host.
+
+    Raises:
+        ConflictError: `promotion_in_progress`, somebody else did not finish in time.
+    """
+    end_reading()
+    try:
+        with file_lock(
+            pointer_lock_path(site_store().layout.root, slug, environment), wait_seconds=wait_seconds
+        ):
+            yield
+    except LockBusyError as error:
+        raise in_progress() from error
+
+
+def in_progress() -> ConflictError:
+    """Return the refusal for a second promotion into one environment."""
+    return ConflictError(
+        "A promotion into this environment is running.",
+        code=ErrorCode.PROMOTION_IN_PROGRESS,
+        members={"allowed_actions": ["retry"]},
+        retry_after_seconds=1,
+    )
+
+
+def new_promotion(
+    *,
+    actor: Actor,
+    site: Site,
+    environment: Environment,
+    release: Release,
+    kind: PromotionKind,
+    plan_hash: str | None = None,
+    from_environment: str | None = None,
+    comment: str | None = None,
+) -> Promotion:
+    """Insert a running promotion; call inside the transaction that checked its guards.
+
+    Raises:
+        IntegrityError: another one holds the slot.
+    """
+    session, now = db.session, utc_now()
+    session.execute(
+        update(Site)
+        .where(Site.id == site.id)
+        .values(last_promotion_number=Site.last_promotion_number + 1)
+    )
+    promotion = Promotion(
+        site_id=site.id,
+        environment_id=environment.id,
+        number=session.scalars(select(Site.last_promotion_number).where(Site.id == site.id)).one(),
+        kind=kind,
+        state=PromotionState.RUNNING,
+        phase=PHASE_SWITCH,
+        slot=RUNNING_SLOT,
+        from_environment=from_environment,
+        to_environment=environment.name,
+        release_id=release.id,
+        previous_release_id=environment.release_id,
+        generation=environment.generation + 1,
+        plan_hash=plan_hash,
+        user_id=actor.user_id,
+        via=actor.via.value,
+        comment=comment,
+        timings_ms={},
+        created_at=now,
+        started_at=now,
+    )
+    session.add(promotion)
+    session.flush()  # the slot must be refused here, before anything else is written
+    return promotion
+
+
+def execute(
+    *, actor: Actor, site: Site, promotion: Promotion, watch: Stopwatch, hold: str | None = None
+) -> Promotion:
+    """Carry out a running promotion: switch the pointer and write the outcome.
+
+    Args:
+        actor: who asked; named in the audit event.
+        site: the site.
+        promotion: a committed row in state running.
+        watch: started when the request came in.
+        hold: the reason of the hold to set, for rollbacks.
+
+    Raises:
+        InsufficientDiskError: the journal could not be written; nothing was switched.
+        OperationFailedError: the switch failed; the old release is still served.
+    """
+    slug, name = site.slug, promotion.to_environment
+    new, old = promotion.release, promotion.previous_release
+    journal = _journal(slug, promotion, new, old)
+    promotion_id, new_digest = promotion.id, new.digest
+    end_reading()
+    failpoints.hit(AFTER_INTENT)
+    try:
+        site_store().switch(slug, name, journal)
+    except (StorageError, OSError) as error:
+        if site_store().pointer(slug, name) != new_digest:
+            raise _failed(actor, site, promotion_id, error) from error
+    failpoints.hit(AFTER_SWITCH)
+    watch.lap("switch")
+    finished = succeed(actor=actor, site=site, promotion_id=promotion_id, watch=watch, hold=hold)
+    failpoints.hit(AFTER_OUTCOME)
+    return finished
+
+
+def succeed(
+    *,
+    actor: Actor,
+    site: Site,
+    promotion_id: int,
+    watch: Stopwatch | None = None,
+    hold: str | None = None,
+) -> Promotion:
+    """Write that the pointer was moved: environment, restore point, audit and outbox at once."""
+    with transaction() as session:
+        promotion = session.get_one(Promotion, promotion_id, populate_existing=True)
+        if promotion.state is not PromotionState.RUNNING:
+            return promotion
+        environment = session.get_one(Environment, promotion.environment_id, populate_existing=True)
+        _move(environment, promotion, actor, hold)
+        _keep_backup(promotion)
+        promotion.state = PromotionState.SUCCEEDED
+        promotion.result = PromotionResult.SWITCHED
+        promotion.phase, promotion.slot = None, None
+        promotion.finished_at = utc_now()
+        promotion.timings_ms = dict(watch.timings_ms) if watch else {}
+        audit.record(
+            actor=actor,
+            action="promotion.succeeded",
+            target=promotion_target(site=site, promotion=promotion),
+            before={"release": _number(promotion.previous_release)},
+            after={
+                "release": promotion.release.number,
+                "environment": environment.name,
+                "kind": promotion.kind.value,
+                "generation": promotion.generation,
+            },
+        )
+        return promotion
+
+
+def fail(*, actor: Actor, site: Site, promotion_id: int, code: ErrorCode, detail: str) -> Promotion:
+    """Write that nothing was switched, and free the slot."""
+    with transaction() as session:
+        promotion = session.get_one(Promotion, promotion_id, populate_existing=True)
+        if promotion.state is not PromotionState.RUNNING:
+            return promotion
+        promotion.state = PromotionState.FAILED
+        promotion.slot = None
+        promotion.error_code, promotion.error_detail = code.value, detail
+        promotion.finished_at = utc_now()
+        audit.record(
+            actor=actor,
+            action="promotion.failed",
+            target=promotion_target(site=site, promotion=promotion),
+            after={"code": code.value},
+        )
+        return promotion
+
+
+def promotion_target(*, site: Site, promotion: Promotion) -> audit.Target:
+    """Return the audit target of a promotion."""
+    return audit.Target(type="promotion", id=f"{site.slug}/{promotion.number}", site_id=site.id)
+
+
+def _move(environment: Environment, promotion: Promotion, actor: Actor, hold: str | None) -> None:
+    environment.release_id = promotion.release_id
+    environment.previous_release_id = promotion.previous_release_id
+    environment.generation = promotion.generation or environment.generation + 1
+    environment.promoted_at = environment.updated_at = utc_now()
+    environment.promoted_by_id = promotion.user_id
+    environment.drift_seen_at = None
+    environment.version += 1
+    if promotion.kind is PromotionKind.ROLLBACK:
+        environment.held_at = utc_now()
+        environment.held_by = actor.username or actor.via.value
+        environment.hold_reason = hold
+    elif promotion.kind is PromotionKind.PROMOTE:
+        environment.held_at = environment.held_by = environment.hold_reason = None
+
+
+def _keep_backup(promotion: Promotion) -> None:
+    previous = promotion.previous_release
+    if previous is None or previous.verified_at is None:
+        return
+    db.session.add(
+        SiteBackup(
+            public_id=new_public_id(),
+            site_id=promotion.site_id,
+            environment_name=promotion.to_environment,
+            release_id=previous.id,
+            promotion_id=promotion.id,
+            at=utc_now(),
+            verified_at=previous.verified_at,
+        )
+    )
+
+
+def _journal(slug: str, promotion: Promotion, new: Release, old: Release | None) -> Journal:
+    before = site_store().journal(slug, promotion.to_environment)
+    generation = promotion.generation or 1
+    shown: list[tuple[Release, int | None, int]] = [(new, promotion.number, generation)]
+    if before is None and old is not None:
+        shown.append((old, None, generation - 1))
+    entries = [
+        HistoryEntry(digest=release.digest, release=release.number, promotion=by, generation=at)
+        for release, by, at in shown
+    ]
+    history = (*entries, *(before.history if before else ()))[:MAX_HISTORY]
+    return Journal(
+        generation=generation,
+        promotion=promotion.number,
+        from_digest=old.digest if old else None,
+        to_digest=new.digest,
+        release=new.number,
+        at=isoformat(utc_now()),
+        history=history,
+        offline=(),
+        settings=before.settings if before else {},
+    )
+
+
+def _failed(
+    actor: Actor, site: Site, promotion_id: int, error: Exception
+) -> InsufficientDiskError | OperationFailedError:
+    full = isinstance(error, DiskFullError)
+    code = ErrorCode.INSUFFICIENT_DISK if full else ErrorCode.PROMOTION_FAILED
+    detail = (
+        "The disk is full; nothing was switched."
+        if full
+        else "The switch failed; the release before it is still served."
+    )
+    promotion = fail(actor=actor, site=site, promotion_id=promotion_id, code=code, detail=detail)
+    kind = InsufficientDiskError if full else OperationFailedError
+    return kind(detail, code=code, members={"promotion": promotion})
+
+
+def _number(release: Release | None) -> int | None:
+    return release.number if release else None

@@ -1,0 +1,95 @@
+"""What the worker does while nobody waits: compress, scrub, sweep and forget."""
+
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+
+from sqlalchemy import delete, or_, select, update
+
+from core.clock import utc_now
+from core.extensions import site_store
+from models.engine import db
+from models.idempotency import IdempotencyKey
+from models.releases import Release, ReleaseState
+from models.sessions import LoginAttempt, RefreshToken, UserSession
+from models.sites import Site
+from services import drift
+from services.storage_errors import translated_storage_errors
+from services.transaction import changed_rows, end_reading, transaction
+
+logger = logging.getLogger("relevo.upkeep")
+
+IDEMPOTENCY_HOURS = 24
+SCRUB_EVERY_DAYS = 7
+BLOB_GRACE_HOURS = 24
+FORGET_AFTER_DAYS = 30
+
+
+def compress_next(*, should_stop: Callable[[], bool]) -> bool:
+    """Make the compressed variants of the newest release that has none yet.
+
+    Returns:
+        False when there is nothing left to do.
+    """
+    row = db.session.execute(
+        select(Release.id, Release.digest, Site.slug)
+        .join(Release.site)
+        .where(Release.state == ReleaseState.READY, Release.compressed_at.is_(None))
+        .order_by(Release.id.desc())
+        .limit(1)
+    ).first()
+    end_reading()
+    if row is None:
+        return False
+    with translated_storage_errors():
+        count = site_store().compress(row.slug, row.digest, should_stop)
+    if should_stop():
+        return True
+    with transaction() as session:
+        session.execute(update(Release).where(Release.id == row.id).values(compressed_at=utc_now()))
+    logger.info("release compressed", extra={"site": row.slug, "variants": count})
+    return True
+
+
+def scrub_next() -> bool:
+    """Read and hash the release whose verification is the oldest.
+
+    Returns:
+        False when all were verified within SCRUB_EVERY_DAYS.
+    """
+    due = utc_now() - timedelta(days=SCRUB_EVERY_DAYS)
+    release_id = db.session.scalar(
+        select(Release.id)
+        .where(Release.state == ReleaseState.READY, Release.verified_at < due)
+        .order_by(Release.verified_at)
+        .limit(1)
+    )
+    end_reading()
+    if release_id is None:
+        return False
+    if not drift.verify_release(release_id=release_id):
+        logger.error("release damaged", extra={"release_id": release_id})
+    return True
+
+
+def sweep() -> int:
+    """Delete contents that no release uses any more; returns the bytes freed."""
+    return site_store().sweep_blobs(older_than_seconds=BLOB_GRACE_HOURS * 3600)
+
+
+def forget() -> int:
+    """Delete stored answers, sessions and counters that serve no purpose any more."""
+    now = utc_now()
+    stale = now - timedelta(days=FORGET_AFTER_DAYS)
+    statements = (
+        delete(IdempotencyKey).where(
+            IdempotencyKey.created_at < now - timedelta(hours=IDEMPOTENCY_HOURS)
+        ),
+        delete(LoginAttempt).where(LoginAttempt.updated_at < now - timedelta(days=1)),
+        delete(RefreshToken).where(RefreshToken.expires_at < now - timedelta(days=1)),
+        delete(UserSession).where(
+            or_(UserSession.expires_at < stale, UserSession.revoked_at < stale)
+        ),
+    )
+    with transaction():
+        return sum(changed_rows(statement) for statement in statements)

@@ -1,0 +1,5 @@
+"""The API as a WSGI application, for gunicorn and other servers."""
+
+from app import create_app
+
+app = create_app()
