@@ -45,6 +45,7 @@ class Inventory:
 
     def __init__(self, limits: ArchiveLimits) -> None:
         self.limits = limits
+        self.max_entries = limits.max_files * (1 + FOLDERS_PER_FILE)
         self.files: list[ArchiveEntry] = []
         self._total_bytes = 0
         self._entries = 0
@@ -71,7 +72,7 @@ class Inventory:
             self._stop("MAX_FILE_BYTES", limits.max_file_bytes, entry.size_bytes, entry.path)
         if self._total_bytes > limits.max_release_bytes:
             self._stop("MAX_RELEASE_BYTES", limits.max_release_bytes, self._total_bytes)
-        if files > limits.max_files or self._entries > limits.max_files * (1 + FOLDERS_PER_FILE):
+        if files > limits.max_files or self._entries > self.max_entries:
             self._stop("MAX_RELEASE_FILES", limits.max_files, self._entries)
 
     def _stop(self, setting: str, limit: int, actual: int, entry: str | None = None) -> None:

@@ -32,7 +32,7 @@ def parsed_name(raw: bytes) -> tuple[str, bool]:
         return text, False
     path = text.removeprefix("./") if text != "." else ""
     is_folder = text.endswith("/") or text == "."
-    path = path.removesuffix("/")
+    path = path if path == "/" else path.removesuffix("/")
     if not text:
         raise ArchiveRefusedError(ArchiveRule.EMPTY_NAME)
     if path or text not in ("./", "."):

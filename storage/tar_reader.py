@@ -20,7 +20,7 @@ from storage.tar_headers import (
 
 MAX_EXTENDED_BYTES = 64 * 1024
 MAX_PADDING_BYTES = 1024 * 1024
-MAX_EXTENDED_HEADERS = 100_000
+EXTENDED_PER_ENTRY = 2
 
 _FILE_KINDS = (b"0", b"\0")
 _FOLDER = b"5"
@@ -67,7 +67,8 @@ class TarReader:
 
     def _read_extended(self, header: TarHeader) -> None:
         self._extended += 1
-        if header.size_bytes > MAX_EXTENDED_BYTES or self._extended > MAX_EXTENDED_HEADERS:
+        too_many = self._extended > EXTENDED_PER_ENTRY * self._inventory.max_entries
+        if too_many or header.size_bytes > MAX_EXTENDED_BYTES:
             raise ArchiveRefusedError(ArchiveRule.BAD_EXTRA_FIELD, header.name)
         if self._pax is not None or self._long_name is not None:
             raise ArchiveRefusedError(ArchiveRule.BAD_EXTRA_FIELD, header.name)

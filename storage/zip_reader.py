@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from storage.errors import ArchiveRefusedError, LimitReachedError
 from storage.files import CHUNK_BYTES
-from storage.inventory import FOLDERS_PER_FILE, ArchiveEntry, Inventory
+from storage.inventory import ArchiveEntry, Inventory
 from storage.names import parsed_name
 from storage.rules import ArchiveRule
 from storage.spool import Spool
@@ -61,8 +61,8 @@ class ZipReader:
         self._check_tiling(directory.offset)
 
     def _refuse_too_many(self, count: int) -> None:
-        limit = self._inventory.limits.max_files
-        if count > limit * (1 + FOLDERS_PER_FILE):
+        if count > self._inventory.max_entries:
+            limit = self._inventory.limits.max_files
             raise LimitReachedError(setting="MAX_RELEASE_FILES", limit=limit, actual=count)
 
     def _central_entries(self, offset: int, size: int) -> Iterator[ZipEntry]:
@@ -71,7 +71,8 @@ class ZipReader:
         index = 0
         data, start, position = b"", offset, 0
         while start + position < end:
-            if len(data) - position < CENTRAL.size + 3 * FULL_16:
+            is_short = len(data) - position < CENTRAL.size + 3 * FULL_16
+            if is_short and start + len(data) < end:
                 start, position = start + position, 0
                 data = self._spool.read_at(start, min(end - start, SMALL_BYTES))
             entry = central_entry(data, position)
@@ -96,12 +97,12 @@ class ZipReader:
 
     def _check_tiling(self, directory_offset: int) -> None:
         order = sorted(range(len(self._entries)), key=lambda index: self._entries[index].offset)
+        ends = [*(self._entries[index].offset for index in order[1:]), directory_offset]
         expected = 0
-        for index, following in zip(order, [*order[1:], None], strict=True):
+        for index, end in zip(order, ends, strict=False):
             entry = self._entries[index]
             if entry.offset != expected:
                 raise ArchiveRefusedError(ArchiveRule.BAD_STRUCTURE, entry.name)
-            end = directory_offset if following is None else self._entries[following].offset
             self._check_entry(index, entry, end)
             expected = end
         if expected != directory_offset:
@@ -185,14 +186,14 @@ def _check_kind(entry: ZipEntry, *, is_folder: bool) -> None:
 
 def _check_agreement(central: ZipEntry, local: ZipEntry) -> None:
     """Compare the two headers; before a data descriptor zeros stand for "not known yet"."""
-    numbers = (central.crc, central.compressed_bytes, central.size_bytes)
-    stated = (local.crc, local.compressed_bytes, local.size_bytes)
-    unknown = ((0, 0, 0), (0, FULL_32, FULL_32)) if central.flags & _DESCRIPTOR else ()
-    if (
-        local.flags != central.flags
-        or local.method != central.method
-        or (stated != numbers and stated not in unknown)
-    ):
+    pairs = (
+        (local.crc, central.crc),
+        (local.compressed_bytes, central.compressed_bytes),
+        (local.size_bytes, central.size_bytes),
+    )
+    unknown = (0, FULL_32) if central.flags & _DESCRIPTOR else ()
+    agree = all(stated == right or stated in unknown for stated, right in pairs)
+    if not agree or local.flags != central.flags or local.method != central.method:
         raise ArchiveRefusedError(ArchiveRule.HEADER_MISMATCH, central.name)
 
 
