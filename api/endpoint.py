@@ -117,6 +117,7 @@ def endpoint(
         def run(resource: object, **path: Any) -> WerkzeugResponse:  # Any: parts of the path
             return _run(operation, functools.partial(handler, resource), path)
 
+        run.__doc__ = f"{summary}\n\n{description}".strip()  # what restx documents
         setattr(run, METADATA, operation)
         return run  # type: ignore[return-value]  # same call, other result
 

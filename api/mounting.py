@@ -4,14 +4,23 @@ from collections.abc import Callable, Sequence
 
 from flask import Blueprint, Flask
 from flask_restx import Namespace
-from werkzeug.middleware.proxy_fix import ProxyFix
 
-from api import access_tokens, errors, headers, rate_limit, request_log, routing, security
+from api import (
+    access_tokens,
+    docs,
+    errors,
+    headers,
+    operations,
+    rate_limit,
+    request_log,
+    routing,
+    security,
+    server,
+)
 from api.errors import RelevoApi
-from core.settings import Settings
 
 TITLE = "Relevo"
-NAMESPACES: tuple[Callable[[], Namespace], ...] = ()
+NAMESPACES: tuple[Callable[[], Namespace], ...] = (server.namespace,)
 EXTENSION = "relevo.api"
 
 
@@ -25,7 +34,8 @@ def mount(app: Flask, *, extra: Sequence[Callable[[], Namespace]] = ()) -> None:
         extra: further namespaces, for tests.
     """
     settings = app.extensions["relevo.settings"]
-    _configure(app, settings)
+    access_tokens.configure(app, settings)
+    routing.configure(app)
     request_log.register(app)
     headers.register(app, settings)
     security.register(app)
@@ -39,19 +49,5 @@ def mount(app: Flask, *, extra: Sequence[Callable[[], Namespace]] = ()) -> None:
         api.add_namespace(namespace())
     app.register_blueprint(blueprint)
     app.extensions[EXTENSION] = api
-
-
-def _configure(app: Flask, settings: Settings) -> None:
-    app.config.update(
-        RESTX_INCLUDE_ALL_MODELS=True,
-        RESTX_MASK_SWAGGER=False,
-        RESTX_ERROR_404_HELP=False,
-        PROPAGATE_EXCEPTIONS=None,
-    )
-    access_tokens.configure(app, settings)
-    routing.configure(app)
-    if settings.trusted_proxies > 0:
-        hops = settings.trusted_proxies
-        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
-            app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops
-        )
+    docs.register(app, api, settings)
+    operations.register(app)

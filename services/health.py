@@ -1,0 +1,131 @@
+"""Is this installation able to work: what `/readyz` asks before traffic is sent here."""
+
+import logging
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from core.settings import Settings, current_settings
+from models.engine import db
+from services import recovery
+
+logger = logging.getLogger(__name__)
+
+MIN_FREE_BYTES = 64 * 1024 * 1024
+
+
+class CheckState(StrEnum):
+    """How one part is; a degraded part still works, a failed one does not."""
+
+    OK = "ok"
+    DEGRADED = "degraded"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Check:
+    """The state of one part and a sentence without secrets when it is not well."""
+
+    state: CheckState
+    detail: str | None = None
+
+
+class Readiness(StrEnum):
+    """How the whole is."""
+
+    READY = "ready"
+    DEGRADED = "degraded"
+    UNAVAILABLE = "unavailable"
+
+
+@dataclass(frozen=True)
+class Report:
+    """All checks by name."""
+
+    checks: dict[str, Check]
+
+    @property
+    def status(self) -> Readiness:
+        """The worst of all checks."""
+        states = {check.state for check in self.checks.values()}
+        if CheckState.FAILED in states:
+            return Readiness.UNAVAILABLE
+        return Readiness.DEGRADED if CheckState.DEGRADED in states else Readiness.READY
+
+
+CheckFunction = Callable[[], Check]
+OK = Check(CheckState.OK)
+
+
+def readiness(further: dict[str, CheckFunction] | None = None) -> Report:
+    """Run every check.
+
+    Args:
+        further: checks that only the door knows of, such as its proxies, by name.
+    """
+    own: dict[str, CheckFunction] = {
+        "database": _database,
+        "migrations": _migrations,
+        "recovery": _recovery,
+        "storage": _storage,
+    }
+    return Report({name: _run(name, check) for name, check in (own | (further or {})).items()})
+
+
+def _run(name: str, check: CheckFunction) -> Check:
+    try:
+        return check()
+    except (SQLAlchemyError, OSError) as error:
+        logger.warning("a check failed", exc_info=error, extra={"check": name})
+        return Check(CheckState.FAILED, "Does not answer; the log says more.")
+
+
+def _database() -> Check:
+    with db.engine.connect() as connection:
+        connection.execute(text("SELECT 1"))
+    return OK
+
+
+def _migrations() -> Check:
+    present, wanted = _revisions(current_settings())
+    if present == wanted:
+        return OK
+    return Check(
+        CheckState.FAILED, "The tables are not those of this version; run: relevo db upgrade"
+    )
+
+
+def _revisions(settings: Settings) -> tuple[set[str], set[str]]:
+    config = Config()
+    config.set_main_option("script_location", str(settings.root_dir / "migrations"))
+    wanted = set(ScriptDirectory.from_config(config).get_heads())
+    with db.engine.connect() as connection:
+        present = set(MigrationContext.configure(connection).get_current_heads())
+    return present, wanted
+
+
+def _recovery() -> Check:
+    if recovery.pending() == 0:
+        return OK
+    return Check(CheckState.FAILED, "A promotion of a process that died is not settled yet.")
+
+
+def _storage() -> Check:
+    """Write and flush a file where releases lie, and look at the free space."""
+    root = current_settings().sites_root
+    root.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=root) as probe:
+        probe.write(b"relevo")
+        probe.flush()
+    free = os.statvfs(root)
+    if free.f_bavail * free.f_frsize < MIN_FREE_BYTES:
+        return Check(CheckState.DEGRADED, "Less than 64 MiB are free.")
+    return OK
