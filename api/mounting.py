@@ -7,20 +7,35 @@ from flask_restx import Namespace
 
 from api import (
     access_tokens,
+    audit,
+    auth,
     docs,
     errors,
     headers,
+    members,
     operations,
     rate_limit,
     request_log,
+    roles,
     routing,
     security,
     server,
+    tokens,
+    users,
 )
 from api.errors import RelevoApi
 
 TITLE = "Relevo"
-NAMESPACES: tuple[Callable[[], Namespace], ...] = (server.namespace,)
+NAMESPACES: tuple[Callable[[], Namespace], ...] = (
+    auth.namespace,
+    tokens.namespace,
+    users.namespace,
+    roles.namespace,
+    roles.permissions_namespace,
+    members.namespace,
+    audit.namespace,
+    server.namespace,
+)
 EXTENSION = "relevo.api"
 
 

@@ -54,6 +54,16 @@ def replace_contact(*, actor: Actor, username: str, details: ContactDetails) -> 
     return contact
 
 
+def require_changeable(*, actor: Actor, username: str) -> None:
+    """Refuse early what `replace_contact` and `delete_contact` would refuse.
+
+    Raises:
+        NotFoundError: there is no such user, or the actor may not know of them.
+        ForbiddenError: it is somebody else's and users:write is missing.
+    """
+    _find_for_change(actor, username)
+
+
 def delete_contact(*, actor: Actor, username: str) -> None:
     """Forget the contact of a user; nothing to forget is no error.
 

@@ -40,6 +40,15 @@ class RoleChange:
     requires_totp: bool | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Permission:
+    """One permission, and the kinds of roles that can carry it."""
+
+    name: str
+    description: str
+    kinds: list[RoleKind]
+
+
 def list_roles(*, page: PageRequest, kind: RoleKind | None = None) -> Page[Role]:
     """Return all roles; `q` looks into name and description."""
     query = select(Role)
@@ -49,6 +58,25 @@ def list_roles(*, page: PageRequest, kind: RoleKind | None = None) -> Page[Role]
     if words is not None:
         query = query.where(words)
     return paginate(query, page, sortable=SORTABLE, tiebreak=Role.id)
+
+
+def list_permissions(*, page: PageRequest) -> Page[Permission]:
+    """Return the permissions there are, by name."""
+    items = [
+        Permission(
+            name=name,
+            description=PERMISSIONS[name],
+            kinds=[RoleKind.GLOBAL, *([RoleKind.SITE] if name in SITE_SCOPES else [])],
+        )
+        for name in sorted(PERMISSIONS)
+    ]
+    start = (page.page - 1) * page.per_page
+    return Page(
+        items=items[start : start + page.per_page],
+        total=len(items),
+        page=page.page,
+        per_page=page.per_page,
+    )
 
 
 def get_role(*, name: str) -> Role:
@@ -146,6 +174,17 @@ def delete_role(*, actor: Actor, name: str) -> None:
             )
         record(actor=actor, action="role.deleted", target=_target(role), before=_shown(role))
         session.delete(role)
+
+
+def require_changeable(*, actor: Actor, name: str) -> None:
+    """Refuse early what `update_role` and `delete_role` would refuse.
+
+    Raises:
+        ForbiddenError: roles:write is missing.
+        NotFoundError: there is none of this name.
+    """
+    actor.require("roles:write")
+    get_role(name=name)
 
 
 def _apply(role: Role, change: RoleChange) -> None:

@@ -1,6 +1,5 @@
 """Sessions: what a sign-in leaves behind, refreshed by single-use tokens and ended at will."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -8,7 +7,13 @@ from enum import StrEnum
 from sqlalchemy import select, update
 
 from core.clock import utc_now
-from core.errors import ConflictError, ErrorCode, NotFoundError, UnauthenticatedError
+from core.errors import (
+    ConflictError,
+    ErrorCode,
+    ForbiddenError,
+    NotFoundError,
+    UnauthenticatedError,
+)
 from core.ids import hash_secret, new_public_id, new_secret
 from core.settings import current_settings
 from models.engine import db
@@ -17,10 +22,12 @@ from models.users import User
 from services.actors import Actor, Via
 from services.audit import Target, record
 from services.credentials import actor_for_session as actor_for_session
+from services.paging import Page, PageRequest, paginate
 from services.transaction import changed_rows, transaction
 
 REFRESH_GRACE = timedelta(seconds=10)
 MAX_USER_AGENT = 255
+SORTABLE = {"created_at": UserSession.created_at, "last_seen_at": UserSession.last_seen_at}
 
 
 class EndReason(StrEnum):
@@ -97,25 +104,29 @@ def refresh(*, refresh_token: str, address: str | None, request_id: str | None) 
     )
 
 
-def own_sessions(*, actor: Actor) -> Sequence[UserSession]:
-    """Return the actor's living sessions, the newest first."""
-    return db.session.scalars(
-        select(UserSession)
-        .where(
-            UserSession.user_id == actor.user_id,
-            UserSession.revoked_at.is_(None),
-            UserSession.expires_at > utc_now(),
-        )
-        .order_by(UserSession.created_at.desc(), UserSession.id.desc())
-    ).all()
+def own_sessions(*, actor: Actor, page: PageRequest) -> Page[UserSession]:
+    """Return the actor's living sessions.
+
+    Raises:
+        ForbiddenError: by token.
+    """
+    _require_person(actor)
+    query = select(UserSession).where(
+        UserSession.user_id == actor.user_id,
+        UserSession.revoked_at.is_(None),
+        UserSession.expires_at > utc_now(),
+    )
+    return paginate(query, page, sortable=SORTABLE, tiebreak=UserSession.id)
 
 
 def end_own_session(*, actor: Actor, public_id: str) -> None:
     """End one of the actor's sessions.
 
     Raises:
+        ForbiddenError: by token.
         NotFoundError: there is no such living session of this user.
     """
+    _require_person(actor)
     with transaction() as session:
         row = session.scalar(
             select(UserSession).where(
@@ -129,7 +140,12 @@ def end_own_session(*, actor: Actor, public_id: str) -> None:
 
 
 def log_out(*, actor: Actor) -> None:
-    """End the session the actor is using."""
+    """End the session the actor is using.
+
+    Raises:
+        ForbiddenError: by token.
+    """
+    _require_person(actor)
     with transaction() as session:
         row = session.get(UserSession, actor.session_id) if actor.session_id else None
         if row is not None and row.revoked_at is None:
@@ -138,7 +154,12 @@ def log_out(*, actor: Actor) -> None:
 
 
 def log_out_everywhere(*, actor: Actor) -> None:
-    """End all sessions of the actor, and every access token that was issued so far."""
+    """End all sessions of the actor, and every access token that was issued so far.
+
+    Raises:
+        ForbiddenError: by token.
+    """
+    _require_person(actor)
     with transaction() as session:
         end_sessions(user_id=_user_id(actor), reason=EndReason.LOGOUT)
         session.execute(
@@ -230,6 +251,13 @@ def _end_for_reuse(row: UserSession, address: str | None, request_id: str | None
 def _end(row: UserSession, reason: EndReason) -> None:
     row.revoked_at = utc_now()
     row.revoke_reason = reason.value
+
+
+def _require_person(actor: Actor) -> None:
+    if actor.via is not Via.SESSION:
+        raise ForbiddenError(
+            "Sessions belong to people who logged in.", code=ErrorCode.SESSION_REQUIRED
+        )
 
 
 def _target(row: UserSession) -> Target:

@@ -20,8 +20,7 @@ from core.errors import (
 from core.ids import API_TOKEN_PREFIX, hash_secret, new_api_token, new_public_id
 from core.settings import current_settings
 from models.engine import db
-from models.roles import Role
-from models.sites import Membership, Site
+from models.sites import Site
 from models.tokens import ApiToken
 from services.access import visible_sites
 from services.actors import Actor, Via
@@ -30,6 +29,7 @@ from services.credentials import actor_for_token as actor_for_token
 from services.paging import Page, PageRequest, matching, paginate
 from services.permissions import PERMISSIONS, PRESETS, TokenPreset
 from services.transaction import transaction
+from services.whoami import scopes_anywhere
 
 DEFAULT_DAYS = 90
 DEFAULT_OVERLAP_MINUTES = 10
@@ -233,7 +233,8 @@ def _insert(actor: Actor, row: ApiToken, lifetime: timedelta, action: str) -> To
 
 
 def _granted_scopes(actor: Actor, order: TokenOrder, sites: list[Site]) -> frozenset[str]:
-    held = _held_scopes(actor, sites if order.sites is not None else None)
+    limit = None if order.sites is None else frozenset(site.id for site in sites)
+    held = scopes_anywhere(actor=actor, site_ids=limit)
     if order.preset is TokenPreset.READ:
         return PRESETS[TokenPreset.READ] & held
     if order.preset is not None:
@@ -249,21 +250,6 @@ def _granted_scopes(actor: Actor, order: TokenOrder, sites: list[Site]) -> froze
             members={"required": sorted(wanted), "missing": sorted(missing)},
         )
     return wanted
-
-
-def _held_scopes(actor: Actor, sites: list[Site] | None) -> frozenset[str]:
-    """Return what the actor holds anywhere, or on any of `sites` when the token is limited."""
-    query = (
-        select(Role.effective)
-        .join(Membership, Membership.role_id == Role.id)
-        .where(Membership.user_id == actor.user_id)
-    )
-    if sites is not None:
-        query = query.where(Membership.site_id.in_([site.id for site in sites]))
-    held = set(actor.role_scopes)
-    for effective in db.session.scalars(query):
-        held.update(effective)
-    return actor.limit(held)
 
 
 def _refuse_unknown_scopes(scopes: Sequence[str]) -> None:

@@ -188,6 +188,16 @@ def update_user(
     return user
 
 
+def require_changeable(*, actor: Actor, username: str) -> None:
+    """Refuse early what `update_user`, `deactivate` and `erase` would refuse.
+
+    Raises:
+        NotFoundError: there is no such user, or the actor may not know of them.
+        ForbiddenError: users:write is missing, or the user holds more rights than the actor.
+    """
+    _find_for_change(actor, username)
+
+
 def deactivate(*, actor: Actor, username: str) -> None:
     """Lock a user out at once; nothing is deleted.
 
