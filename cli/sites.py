@@ -1,0 +1,5 @@
+"""`relevo sites`."""
+
+import click
+
+command = click.Group("sites")
