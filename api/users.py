@@ -17,7 +17,7 @@ from api.schemas.users import (
     UsersQuery,
 )
 from core.errors import ErrorCode
-from services import contacts, users
+from services import contacts, erasure, users
 from services.actors import Actor
 from services.contacts import ContactDetails
 from services.paging import Page, PageRequest
@@ -128,7 +128,7 @@ class UserErasure(Resource):
     )
     def post(self, actor: Actor, username: str) -> Any:
         """Erase the user."""
-        users.erase(actor=actor, username=username)
+        erasure.erase(actor=actor, username=username)
         return no_content()
 
 

@@ -6,10 +6,10 @@ from core.clock import utc_now
 from core.errors import NotFoundError
 from models.users import Contact, User
 from services.actors import Actor
-from services.audit import Target, record
+from services.audit import record
 from services.grants import require_held
 from services.transaction import transaction
-from services.users import get_user
+from services.users import get_user, user_target
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ def replace_contact(*, actor: Actor, username: str, details: ContactDetails) -> 
             setattr(contact, name, value)
         contact.version += 1
         contact.updated_at = utc_now()
-        record(actor=actor, action="contact.updated", target=_target(user))
+        record(actor=actor, action="contact.updated", target=user_target(user))
     return contact
 
 
@@ -75,7 +75,7 @@ def delete_contact(*, actor: Actor, username: str) -> None:
         user = _find_for_change(actor, username)
         if user.contact is not None:
             session.delete(user.contact)
-            record(actor=actor, action="contact.deleted", target=_target(user))
+            record(actor=actor, action="contact.deleted", target=user_target(user))
 
 
 def _find_for_change(actor: Actor, username: str) -> User:
@@ -86,7 +86,3 @@ def _find_for_change(actor: Actor, username: str) -> User:
         actor.require("users:write")
         require_held(actor=actor, scopes=user.role.effective)
     return user
-
-
-def _target(user: User) -> Target:
-    return Target(type="user", id=str(user.id))

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.exc import IntegrityError
 
 from core.clock import utc_now
@@ -19,10 +19,7 @@ from core.errors import (
 from core.ids import new_secret
 from models.engine import db
 from models.roles import Role
-from models.sessions import UserSession
-from models.sites import Membership
-from models.tokens import ApiToken
-from models.users import Contact, OneTimeToken, User
+from models.users import Contact, User
 from services.actors import Actor, Via, system_actor
 from services.admins import require_an_admin
 from services.audit import Target, record
@@ -33,7 +30,6 @@ from services.paging import Page, PageRequest, matching, paginate
 from services.passwords import check_strength, hash_password, is_short
 from services.permissions import ADMIN_ROLE, DEFAULT_ROLE, RoleKind
 from services.sessions import EndReason, end_sessions
-from services.totp import clear as clear_totp
 from services.transaction import changed_rows, transaction
 
 MAX_EMAIL = 254
@@ -112,8 +108,9 @@ def create_user(
     password: str | None = None,
     role: str | None = None,
     is_active: bool = True,
+    invite: bool = True,
 ) -> NewUser:
-    """Make a user; without a password an invitation is made as well.
+    """Make a user; without a password an invitation is made as well, unless told otherwise.
 
     Raises:
         ForbiddenError: users:write is missing, or the role grants more than the actor holds.
@@ -128,7 +125,7 @@ def create_user(
     now = utc_now()
     try:
         with transaction() as session:
-            granted = _global_role(role or DEFAULT_ROLE)
+            granted = global_role(role or DEFAULT_ROLE)
             require_held(actor=actor, scopes=granted.effective)
             user = User(
                 username=username,
@@ -143,9 +140,9 @@ def create_user(
             session.add(user)
             session.flush()  # the audit event needs the user's id
             after = {"role": granted.name, "is_active": is_active}
-            record(actor=actor, action="user.created", target=_target(user), after=after)
+            record(actor=actor, action="user.created", target=user_target(user), after=after)
             link = None
-            if password is None:
+            if password is None and invite:
                 link = make_link(actor=actor, user=user, kind=LinkKind.INVITATION)
     except IntegrityError as error:
         raise _taken() from error
@@ -164,12 +161,12 @@ def update_user(
         ConflictError: the address is taken, or the last administrator would be gone.
         PreconditionError: `expected_version` is not the present one.
     """
-    user = _find_for_change(actor, username)
+    user = find_for_change(actor, username)
     password_hash = _checked_hash(actor, user, change.password)
     try:
         with transaction():
-            user = _find_for_change(actor, username)
-            _bump(user, expected_version)
+            user = find_for_change(actor, username)
+            bump(user, expected_version)
             before, after = _apply(actor, user, change)
             if password_hash is not None:
                 _set_password(user, password_hash, short=is_short(change.password or ""))
@@ -177,7 +174,7 @@ def update_user(
             record(
                 actor=actor,
                 action="user.updated",
-                target=_target(user),
+                target=user_target(user),
                 before=before,
                 after=after,
             )
@@ -189,13 +186,13 @@ def update_user(
 
 
 def require_changeable(*, actor: Actor, username: str) -> None:
-    """Refuse early what `update_user`, `deactivate` and `erase` would refuse.
+    """Refuse early what changing, deactivating and erasing would refuse.
 
     Raises:
         NotFoundError: there is no such user, or the actor may not know of them.
         ForbiddenError: users:write is missing, or the user holds more rights than the actor.
     """
-    _find_for_change(actor, username)
+    find_for_change(actor, username)
 
 
 def deactivate(*, actor: Actor, username: str) -> None:
@@ -207,42 +204,12 @@ def deactivate(*, actor: Actor, username: str) -> None:
         ConflictError: it is the last administrator.
     """
     with transaction():
-        user = _find_for_change(actor, username)
+        user = find_for_change(actor, username)
         if not user.is_active:
             return
-        _bump(user, None)
-        _lock_out(user)
-        record(actor=actor, action="user.deactivated", target=_target(user))
-        require_an_admin()
-
-
-def erase(*, actor: Actor, username: str) -> None:
-    """Remove everything that tells who somebody was; what they did stays, by number.
-
-    Raises:
-        NotFoundError: there is no such user, or the actor may not know of them.
-        ForbiddenError: users:write is missing, or the user holds more rights than the actor.
-        ConflictError: it is the last administrator.
-    """
-    with transaction() as session:
-        user = _find_for_change(actor, username)
-        _bump(user, None)
-        _lock_out(user)
-        clear_totp(user=user)
-        user.username = f"erased-{user.id}"
-        user.role = _global_role(DEFAULT_ROLE)
-        user.email = None
-        user.password_hash = None
-        user.last_login_at = None
-        user.erased_at = utc_now()
-        for table in (Contact, OneTimeToken, UserSession, Membership):
-            session.execute(delete(table).where(table.user_id == user.id))
-        session.execute(
-            update(ApiToken)
-            .where(ApiToken.user_id == user.id)
-            .values(name="erased", last_used_address=None, revoked_at=utc_now())
-        )
-        record(actor=actor, action="user.erased", target=_target(user))
+        bump(user, None)
+        lock_out(user)
+        record(actor=actor, action="user.deactivated", target=user_target(user))
         require_an_admin()
 
 
@@ -295,7 +262,13 @@ def _search(q: str | None) -> ColumnElement[bool] | None:
     return None if direct is None or named is None else direct | User.contact.has(named)
 
 
-def _find_for_change(actor: Actor, username: str) -> User:
+def find_for_change(actor: Actor, username: str) -> User:
+    """Return a user whom the actor may change.
+
+    Raises:
+        NotFoundError: there is no such user, or the actor may not know of them.
+        ForbiddenError: users:write is missing, or the user holds more rights than the actor.
+    """
     user = get_user(actor=actor, username=username)
     actor.require("users:write")
     if user.erased_at is not None:
@@ -305,7 +278,12 @@ def _find_for_change(actor: Actor, username: str) -> User:
     return user
 
 
-def _global_role(name: str) -> Role:
+def global_role(name: str) -> Role:
+    """Return a global role.
+
+    Raises:
+        InvalidInputError: there is none of this name.
+    """
     role = db.session.scalar(
         select(Role).where(Role.name == name, Role.kind == RoleKind.GLOBAL.value)
     )
@@ -339,14 +317,14 @@ def _apply(
         user.email = change.email.lower()
         after["email"] = "changed"
     if change.role is not None and change.role != user.role.name:
-        role = _global_role(change.role)
+        role = global_role(change.role)
         require_held(actor=actor, scopes=role.effective)
         before["role"], after["role"] = user.role.name, role.name
         user.role = role
     if change.is_active is not None and change.is_active != user.is_active:
         before["is_active"], after["is_active"] = user.is_active, change.is_active
         if not change.is_active:
-            _lock_out(user)
+            lock_out(user)
         user.is_active = change.is_active
     return before, after
 
@@ -358,13 +336,19 @@ def _set_password(user: User, password_hash: str, *, short: bool) -> None:
     end_sessions(user_id=user.id, reason=EndReason.PASSWORD)
 
 
-def _lock_out(user: User) -> None:
+def lock_out(user: User) -> None:
+    """Deactivate a user and end whatever they are signed in to."""
     user.is_active = False
     user.token_version += 1
     end_sessions(user_id=user.id, reason=EndReason.DEACTIVATED)
 
 
-def _bump(user: User, expected_version: int | None) -> None:
+def bump(user: User, expected_version: int | None) -> None:
+    """Move on to the next version of a user.
+
+    Raises:
+        PreconditionError: `expected_version` is not the present one.
+    """
     statement = update(User).where(User.id == user.id)
     if expected_version is not None:
         statement = statement.where(User.version == expected_version)
@@ -378,5 +362,6 @@ def _taken() -> ConflictError:
     return ConflictError("A user with this name or e-mail address exists already.")
 
 
-def _target(user: User) -> Target:
+def user_target(user: User) -> Target:
+    """Return what audit events about a user point to: the id, which outlives the name."""
     return Target(type="user", id=str(user.id))
