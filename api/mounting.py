@@ -20,6 +20,7 @@ from api import (
     routing,
     security,
     server,
+    sites,
     tokens,
     users,
 )
@@ -34,6 +35,7 @@ NAMESPACES: tuple[Callable[[], Namespace], ...] = (
     roles.permissions_namespace,
     members.namespace,
     audit.namespace,
+    sites.namespace,
     server.namespace,
 )
 EXTENSION = "relevo.api"

@@ -4,7 +4,7 @@ from typing import Any
 
 from flask_restx import Namespace, Resource
 
-from api import guards
+from api import environments, guards, promotions, releases
 from api.endpoint import endpoint, no_content
 from api.operation import Paging
 from api.representations import Answer
@@ -129,4 +129,6 @@ def namespace() -> Namespace:
     routes.add_resource(SiteList, "")
     routes.add_resource(SiteItem, SITE)
     routes.add_resource(SitePrune, f"{SITE}/prune")
+    for module in (environments, releases, promotions):
+        module.add_routes(routes)
     return routes

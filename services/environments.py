@@ -26,11 +26,18 @@ from models.sites import Site
 from services import access, audit, hosts
 from services.actors import Actor, Via
 from services.names import is_environment, is_host
+from services.paging import Page, PageRequest, paginate
 from services.sites import STANDARD_ENVIRONMENTS
 from services.transaction import changed_rows, transaction
 
 WRITE = ("sites:read", "environments:write")
 MAX_DOMAINS = 50
+SORTABLE = {
+    "rank": Environment.rank,
+    "name": Environment.name,
+    "created_at": Environment.created_at,
+    "updated_at": Environment.updated_at,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +59,13 @@ def list_environments(*, actor: Actor, slug: str) -> list[Environment]:
             .order_by(Environment.rank, Environment.id)
         )
     )
+
+
+def page_of_environments(*, actor: Actor, slug: str, page: PageRequest) -> Page[Environment]:
+    """Return one page of the environments of a site."""
+    site = access.find_site(actor=actor, slug=slug)
+    query = select(Environment).where(Environment.site_id == site.id)
+    return paginate(query, page, sortable=SORTABLE, default="rank", tiebreak=Environment.id)
 
 
 def get_environment(*, actor: Actor, slug: str, name: str) -> Environment:

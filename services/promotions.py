@@ -66,10 +66,20 @@ class DryRun:
     refusal: DomainError | None
 
 
-def list_promotions(*, actor: Actor, slug: str, page: PageRequest) -> Page[Promotion]:
-    """Return the promotions of a site."""
+def list_promotions(
+    *,
+    actor: Actor,
+    slug: str,
+    page: PageRequest,
+    environment: str | None = None,
+    state: str | None = None,
+    kind: str | None = None,
+) -> Page[Promotion]:
+    """Return the promotions of a site, of one environment, state or kind if named."""
     site = access.find_site(actor=actor, slug=slug)
     query = promotions_of(site=site)
+    filters = {"to_environment": environment, "state": state, "kind": kind}
+    query = query.filter_by(**{key: value for key, value in filters.items() if value is not None})
     wanted = matching(page.q, Promotion.comment, Promotion.to_environment)
     if wanted is not None:
         query = query.where(wanted)

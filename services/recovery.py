@@ -63,6 +63,7 @@ def recover_all() -> list[Finding]:
     Returns:
         One finding for each environment; running promotions of living processes are `busy`.
     """
+    site_store().prepare()
     end_reading()
     rows = db.session.execute(
         select(Site, Environment.name)

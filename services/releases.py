@@ -19,7 +19,6 @@ from services.storage_errors import translated_storage_errors
 from services.transaction import changed_rows, end_reading, transaction
 from storage.inventory import ArchiveLimits, Strip
 from storage.locks import file_lock, release_lock_path
-from storage.manifests import Manifest
 from storage.spool import Readable
 from storage.store import ReceivedRelease
 
@@ -59,9 +58,9 @@ class ReleaseChange:
 
 @dataclass(frozen=True, kw_only=True)
 class ReceiveOptions:
-    """How an archive is to be read."""
+    """How an archive is to be read; `strip` is auto, 0 or 1."""
 
-    strip: Strip = Strip.AUTO
+    strip: str = Strip.AUTO.value
     allow_secret_files: bool = False
     note: UploadNote = field(default_factory=UploadNote)
 
@@ -159,7 +158,7 @@ def receive(
             slug,
             stream,
             limits=limits,
-            strip=options.strip,
+            strip=Strip(options.strip),
             allow_secret_files=options.allow_secret_files,
         )
         upload = _submit(actor, site, received, options.note)
@@ -202,17 +201,6 @@ def update_release(
         )
         session.refresh(release)
     return release
-
-
-def manifest_of(*, actor: Actor, slug: str, number: int) -> Manifest:
-    """Return the files of a release with their hashes, sizes and types.
-
-    Raises:
-        ConflictError: `release_not_ready`, the files were pruned.
-    """
-    release = get_release(actor=actor, slug=slug, number=number)
-    with translated_storage_errors():
-        return site_store().manifest(slug, release.digest)
 
 
 def _submit(actor: Actor, site: Site, received: ReceivedRelease, note: UploadNote) -> Upload:

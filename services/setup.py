@@ -4,14 +4,16 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
+from core.extensions import site_store
 from core.settings import current_settings
+from models.audit import AuditEvent
 from models.engine import db
 from models.sites import Site
 from models.users import User
 from services import promotions, publishing, seed_roles, sites, users
-from services.actors import cli_actor
+from services.actors import Actor, cli_actor
 from services.promotions import PromotionOrder
 from services.releases import ReceiveOptions, UploadNote
 from services.transaction import end_reading
@@ -36,21 +38,24 @@ def set_up() -> SetupReport:
     The generated password of the first administrator goes to `DATA_DIR/admin-password` with
     mode 0600, never to the log.
     """
+    site_store().prepare()
     seed_roles.ensure_roles()
-    first_start = db.session.scalar(select(func.count()).select_from(User)) == 0
-    end_reading()
-    if not first_start:
-        return SetupReport(admin=None, password_file=None, starter_site=False)
+    admin, password_file = _make_admin()
+    return SetupReport(admin=admin, password_file=password_file, starter_site=_make_starter())
+
+
+def _make_admin() -> tuple[str | None, Path | None]:
+    if db.session.scalar(select(User.id).limit(1)) is not None:
+        end_reading()
+        return None, None
     settings = current_settings()
     user, generated = users.create_first_admin(
         username=settings.admin_username,
         email=settings.admin_email,
         password=settings.admin_password,
     )
-    password_file = _keep_password(settings.data_dir, generated) if generated else None
-    return SetupReport(
-        admin=user.username, password_file=password_file, starter_site=_make_starter(user)
-    )
+    path = _keep_password(settings.data_dir, generated) if generated else None
+    return user.username, path
 
 
 def _keep_password(data_dir: Path, password: str) -> Path:
@@ -62,23 +67,40 @@ def _keep_password(data_dir: Path, password: str) -> Path:
     return path
 
 
-def _make_starter(user: User) -> bool:
-    """Publish the page that ships to test and main, so that there is something to look at."""
-    if db.session.scalar(select(Site.id).where(Site.slug == STARTER_SLUG)) is not None:
+def _make_starter() -> bool:
+    """Publish the page that ships to test and main, so that there is something to look at.
+
+    Happens once: a starter site that was deleted stays deleted, one that a crash left without a
+    release gets it.
+    """
+    ever = select(AuditEvent.id).where(AuditEvent.action == "site.created").limit(1)
+    site = db.session.scalar(select(Site).where(Site.slug == STARTER_SLUG))
+    is_new = site is None and db.session.scalar(ever) is None
+    is_half_made = site is not None and site.last_release_number == 0
+    end_reading()
+    if not is_new and not is_half_made:
         return False
-    actor = cli_actor(user_id=user.id, username=user.username)
-    sites.create_site(
-        actor=actor,
-        slug=STARTER_SLUG,
-        name="Starter",
-        description="The page that ships with Relevo. Change it, promote it, or delete it.",
-    )
-    with pack_directory(current_settings().root_dir / "sites" / "starter") as packed:
+    if is_new:
+        sites.create_site(
+            actor=_maker(),
+            slug=STARTER_SLUG,
+            name="Starter",
+            description="The page that ships with Relevo. Change it, promote it, or delete it.",
+        )
+    with pack_directory(current_settings().root_dir / "sites" / STARTER_SLUG) as packed:
         publishing.upload(
-            actor=actor,
+            actor=_maker(),
             slug=STARTER_SLUG,
             stream=packed,
             options=ReceiveOptions(note=UploadNote(message="The page that ships with Relevo")),
         )
-    promotions.promote(actor=actor, slug=STARTER_SLUG, order=PromotionOrder(to="main"))
+    promotions.promote(actor=_maker(), slug=STARTER_SLUG, order=PromotionOrder(to="main"))
     return True
+
+
+def _maker() -> Actor:
+    """Return the command line acting for the first administrator."""
+    username = current_settings().admin_username
+    user_id = db.session.scalar(select(User.id).where(User.username == username))
+    end_reading()
+    return cli_actor(user_id=user_id, username=username)

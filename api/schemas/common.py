@@ -5,6 +5,7 @@ from typing import Any
 from marshmallow import ValidationError, fields, validate
 
 from core.clock import isoformat
+from core.settings import current_settings
 from services import names
 
 SHA256 = "f7846f55cf23e14eebeab5b4e1550cad5b509e3348fbc4efa3a1413d393cb650"
@@ -60,3 +61,14 @@ def number_field(**options: Any) -> fields.Integer:
     return fields.Integer(
         strict=True, validate=validate.Range(1, 2**31 - 1), metadata={"example": 12}, **options
     )
+
+
+def check_max_wait(value: int) -> None:
+    """Accept 0 to MAX_WAIT_SECONDS.
+
+    Raises:
+        ValidationError: it is more, or less than nothing.
+    """
+    longest = current_settings().max_wait_seconds
+    if not 0 <= value <= longest:
+        raise ValidationError(f"Must be 0 to {longest} (MAX_WAIT_SECONDS).")

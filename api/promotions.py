@@ -1,0 +1,221 @@
+"""`/sites/{slug}/plan`, `promotions`, `rollback`, `backups` and `drift`."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from flask_restx import Namespace, Resource
+
+from api import guards
+from api.endpoint import endpoint
+from api.operation import Paging
+from api.representations import Answer
+from api.schemas.promotions import (
+    BackupOut,
+    BackupsQuery,
+    DriftOut,
+    DriftQuery,
+    DryRunOut,
+    PlanOut,
+    PlanQuery,
+    PromotionIn,
+    PromotionOut,
+    PromotionsQuery,
+    RollbackIn,
+    WaitQuery,
+)
+from core.errors import DomainError, ErrorCode
+from models.promotions import Promotion
+from services import backups, drift, plans, promotion_views, promotions, rollbacks
+from services.actors import Actor
+from services.backups import BackupView
+from services.drift import Drift
+from services.paging import Page, PageRequest
+from services.plans import Plan
+from services.promotion_views import PromotionView
+from services.promotions import PromotionOrder
+
+PROMOTION_OUT = PromotionOut()
+REFUSALS = (
+    ErrorCode.PROMOTION_IN_PROGRESS,
+    ErrorCode.RELEASE_NOT_READY,
+    ErrorCode.DRIFT_DETECTED,
+    ErrorCode.PROMOTION_FAILED,
+    ErrorCode.INSUFFICIENT_DISK,
+)
+
+
+class PlanItem(Resource):
+    """What a promotion would change."""
+
+    @endpoint(
+        summary="Show what a promotion would change",
+        query=PlanQuery,
+        response=PlanOut,
+        scopes=("sites:read",),
+        errors=(ErrorCode.RELEASE_NOT_READY,),
+    )
+    def get(self, actor: Actor, slug: str, query: dict[str, Any]) -> Plan:
+        """Compare a release with what is live, file by file."""
+        return plans.plan(actor=actor, slug=slug, **query)
+
+
+class PromotionList(Resource):
+    """The promotions of one site."""
+
+    @endpoint(
+        summary="List promotions",
+        query=PromotionsQuery,
+        response=PromotionOut,
+        paging=Paging.PAGE,
+        csv=True,
+        scopes=("sites:read",),
+    )
+    def get(self, actor: Actor, slug: str, page: PageRequest, query: dict[str, Any]) -> Page[Any]:
+        """Return the promotions, newest first."""
+        found = promotions.list_promotions(actor=actor, slug=slug, page=page, **query)
+        return found.with_items(promotion_views.describe(slug=slug, promotions=found.items))
+
+    @endpoint(
+        summary="Promote a release",
+        description="Visitors see the old release or the new one, never a mix. With `dry_run` "
+        "nothing changes and the answer is the plan. Send an Idempotency-Key with every attempt.",
+        body=PromotionIn,
+        query=WaitQuery,
+        response=PromotionOut,
+        status=201,
+        statuses={200: DryRunOut},
+        scopes=("promotions:write",),
+        guard=guards.on_site("promotions:write"),
+        errors=(
+            *REFUSALS,
+            ErrorCode.ENVIRONMENT_LOCKED,
+            ErrorCode.ENVIRONMENT_HELD,
+            ErrorCode.OLDER_RELEASE,
+            ErrorCode.RELEASE_MARKED_BAD,
+            ErrorCode.PLAN_CHANGED,
+            ErrorCode.BASE_CHANGED,
+            ErrorCode.BACKUP_FAILED,
+        ),
+        example={"to": "main"},
+    )
+    def post(self, actor: Actor, slug: str, body: dict[str, Any]) -> Answer:
+        """Make an environment show a release."""
+        is_dry_run = body.pop("dry_run")
+        order = PromotionOrder(**body)
+        if is_dry_run:
+            trial = promotions.dry_run(actor=actor, slug=slug, order=order)
+            document = {**vars(trial.plan), "would": trial.would, "refusal": trial.refusal}
+            return Answer(value=document, status=200)
+        with _shown_in_problem(slug):
+            promotion = promotions.promote(actor=actor, slug=slug, order=order)
+        return _made(slug, promotion)
+
+
+class PromotionItem(Resource):
+    """One promotion."""
+
+    @endpoint(
+        summary="Show a promotion", query=WaitQuery, response=PromotionOut, scopes=("sites:read",)
+    )
+    def get(self, actor: Actor, slug: str, number: int) -> PromotionView:
+        """Return the promotion."""
+        promotion = promotions.get_promotion(actor=actor, slug=slug, number=number)
+        return _view(slug, promotion)
+
+
+class Rollback(Resource):
+    """The way back."""
+
+    @endpoint(
+        summary="Roll an environment back",
+        description="To the newest verified good release before the present one, or to the one "
+        "named. Works under a lock and sets a hold against tokens and automatic publishing.",
+        body=RollbackIn,
+        query=WaitQuery,
+        response=PromotionOut,
+        status=201,
+        scopes=("promotions:rollback",),
+        guard=guards.on_site("promotions:rollback"),
+        errors=REFUSALS,
+        example={"reason": "Broken menu"},
+    )
+    def post(self, actor: Actor, slug: str, body: dict[str, Any]) -> Answer:
+        """Show an earlier release again."""
+        with _shown_in_problem(slug):
+            promotion = rollbacks.roll_back(actor=actor, slug=slug, **body)
+        return _made(slug, promotion)
+
+
+class BackupList(Resource):
+    """The restore points of one site."""
+
+    @endpoint(
+        summary="List restore points",
+        query=BackupsQuery,
+        response=BackupOut,
+        paging=Paging.PAGE,
+        scopes=("sites:read",),
+    )
+    def get(
+        self, actor: Actor, slug: str, page: PageRequest, query: dict[str, Any]
+    ) -> Page[BackupView]:
+        """Return what environments showed before each promotion, newest first."""
+        return backups.list_backups(actor=actor, slug=slug, page=page, **query)
+
+
+class BackupItem(Resource):
+    """One restore point."""
+
+    @endpoint(summary="Show a restore point", response=BackupOut, scopes=("sites:read",))
+    def get(self, actor: Actor, slug: str, backup_id: str) -> BackupView:
+        """Return the restore point."""
+        return backups.get_backup(actor=actor, slug=slug, backup_id=backup_id)
+
+
+class DriftItem(Resource):
+    """Whether what is served is what should be."""
+
+    @endpoint(
+        summary="Look for drift",
+        query=DriftQuery,
+        response=DriftOut,
+        scopes=("sites:read",),
+        errors=(ErrorCode.RELEASE_NOT_READY,),
+    )
+    def get(self, actor: Actor, slug: str, query: dict[str, Any]) -> Drift:
+        """Compare the served files with the release."""
+        return drift.examine(actor=actor, slug=slug, **query)
+
+
+def add_routes(routes: Namespace) -> None:
+    """Add the routes that move pointers or tell about them."""
+    routes.add_resource(PlanItem, "/<slug>/plan")
+    routes.add_resource(PromotionList, "/<slug>/promotions")
+    routes.add_resource(PromotionItem, "/<slug>/promotions/<int:number>")
+    routes.add_resource(Rollback, "/<slug>/rollback")
+    routes.add_resource(BackupList, "/<slug>/backups")
+    routes.add_resource(BackupItem, "/<slug>/backups/<backup_id>")
+    routes.add_resource(DriftItem, "/<slug>/drift")
+
+
+def _view(slug: str, promotion: Promotion) -> PromotionView:
+    return promotion_views.describe(slug=slug, promotions=[promotion])[0]
+
+
+def _made(slug: str, promotion: Promotion) -> Answer:
+    return Answer(
+        value=_view(slug, promotion), location=f"/sites/{slug}/promotions/{promotion.number}"
+    )
+
+
+@contextmanager
+def _shown_in_problem(slug: str) -> Iterator[None]:
+    """Write a promotion that began and did not succeed into its problem."""
+    try:
+        yield
+    except DomainError as error:
+        promotion = error.members.get("promotion")
+        if isinstance(promotion, Promotion):
+            error.members["promotion"] = PROMOTION_OUT.dump(_view(slug, promotion))
+        raise
