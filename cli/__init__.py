@@ -2,10 +2,18 @@
 
 from click import Group
 
-from cli import database, setup, sites, worker
+from cli import audit, database, setup, sites, tokens, users, worker
 
 
 def add_commands(group: Group) -> None:
     """Add every command to the console entry."""
-    for command in (database.command, setup.command, sites.command, worker.command):
+    for command in (
+        audit.command,
+        database.command,
+        setup.command,
+        sites.command,
+        tokens.command,
+        users.command,
+        worker.command,
+    ):
         group.add_command(command)
