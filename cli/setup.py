@@ -1,21 +1,41 @@
 """`relevo setup`: bring an installation to the point where somebody can sign in."""
 
-import click
-from flask.cli import with_appcontext
+from pathlib import Path
 
-from core.settings import current_settings
+import click
+import flask_migrate
+from flask.cli import ScriptInfo
+
+from cli.data_dir import data_dir_option
+from cli.ownership import refuse_foreign_data_dir
+from core.secrets_file import make_secrets
+from core.settings import Settings, current_settings
 from services import setup
+from services.setup import SetupReport
 
 
 @click.command("setup")
-@with_appcontext
-def command() -> None:
-    """Make roles, the first administrator and the starter site; safe to repeat."""
-    settings = current_settings()
-    report = setup.set_up()
-    if report.admin is None:
-        return
-    click.echo(f"First administrator: {report.admin}")
+@data_dir_option
+@click.pass_context
+def command(context: click.Context, data_dir: Path) -> None:
+    """Make keys, tables, the first administrator and the starter site; safe to repeat.
+
+    Keys must exist before the settings can be read, so this is the one command that makes them
+    first.
+    """
+    refuse_foreign_data_dir(data_dir)
+    make_secrets(data_dir)
+    with context.ensure_object(ScriptInfo).load_app().app_context():
+        settings = current_settings()
+        if settings.data_dir != data_dir:
+            raise click.UsageError("Name another folder with DATA_DIR, not with --data-dir.")
+        flask_migrate.upgrade()
+        _tell(settings, setup.set_up())
+
+
+def _tell(settings: Settings, report: SetupReport) -> None:
+    if report.admin is not None:
+        click.echo(f"First administrator: {report.admin}")
     if report.password_file is not None:
         click.echo(f"Password: in {report.password_file}")
     if report.starter_site:

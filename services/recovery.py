@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from sqlalchemy import select
-from storage.journals import Journal
 
 from core.clock import utc_now
 from core.errors import ConflictError, ErrorCode, NotFoundError
@@ -24,6 +23,7 @@ from services import audit, hosts, switching
 from services.actors import Actor, system_actor
 from services.transaction import end_reading, transaction
 from storage.errors import PointerError
+from storage.journals import Journal
 
 logger = logging.getLogger("relevo.recovery")
 

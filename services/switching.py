@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from sqlalchemy import select, update
-from storage.journals import MAX_HISTORY, HistoryEntry, Journal
 
 from core.clock import isoformat, monotonic, utc_now
 from core.errors import (
@@ -37,6 +36,7 @@ from services.actors import Actor
 from services.transaction import end_reading, transaction
 from storage import failpoints
 from storage.errors import DiskFullError, StorageError
+from storage.journals import MAX_HISTORY, HistoryEntry, Journal
 from storage.locks import LockBusyError, file_lock, pointer_lock_path
 
 RUNNING_SLOT = 1
@@ -72,7 +72,8 @@ def environment_turn(*, slug: str, environment: str, wait_seconds: float = 0) ->
     end_reading()
     try:
         with file_lock(
-            pointer_lock_path(site_store().layout.root, slug, environment), wait_seconds=wait_seconds
+            pointer_lock_path(site_store().layout.root, slug, environment),
+            wait_seconds=wait_seconds,
         ):
             yield
     except LockBusyError as error:
