@@ -1,11 +1,15 @@
 """Run migrations on the database of the application, and nothing else."""
 
+import logging
+
 from alembic import context
 from flask import current_app
 
 from models.engine import WRITES
 from models.registry import MODELS
 from models.types import UtcDateTime
+
+logging.getLogger("alembic").setLevel(logging.WARNING)
 
 database = current_app.extensions["migrate"].db
 
@@ -29,6 +33,7 @@ def run():
             render_as_batch=connection.dialect.name == "sqlite",
             render_item=render_item,
             compare_type=True,
+            transactional_ddl=connection.dialect.name != "mysql",
         )
         with context.begin_transaction():
             context.run_migrations()
