@@ -68,6 +68,14 @@ class Journal:
             settings=self.settings,
         )
 
+    def shown(self, current: str | None) -> tuple[HistoryEntry, ...]:
+        """Return the history without a switch that was announced and never took place.
+
+        Args:
+            current: what the pointer shows; after a crash it is not `to_digest`.
+        """
+        return self.history if current == self.to_digest else self.history[1:]
+
     def to_json(self) -> bytes:
         return json.dumps(asdict(self), indent=1, sort_keys=True).encode()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from storage import failpoints, files
 from storage.errors import DamagedReleaseError, PointerError, ReleaseMissingError, StorageError
-from storage.journals import Journal, OfflineRollback, capped, first_journal
+from storage.journals import HistoryEntry, Journal, OfflineRollback, capped, first_journal
 from storage.layout import Layout, checked_digest
 from storage.locks import file_lock
 from storage.releases import Releases
@@ -129,8 +129,8 @@ class Pointers:
         Args:
             slug: the site.
             environment: the environment.
-            to_digest: None means the newest release of the history that is not shown now and
-                whose files look untouched.
+            to_digest: None means the newest release that was shown before the present one first
+                was and whose files look untouched; asked again, it goes further back.
             by: who asks.
             reason: why.
             at: when, as it is to be written.
@@ -177,14 +177,17 @@ class Pointers:
         return digest
 
     def _newest_usable(self, slug: str, journal: Journal | None, current: str | None) -> str:
-        for entry in journal.history if journal else ():
-            if entry.digest != current and self._is_usable(slug, entry.digest):
+        for entry in _shown_before(journal, current):
+            if self._is_usable(slug, entry.digest):
                 return entry.digest
         raise ReleaseMissingError("There is no earlier release to go back to.")
 
     def _is_usable(self, slug: str, digest: str) -> bool:
-        exists = self._releases.exists(slug, digest)
-        return exists and self._releases.verify(slug, digest, full=False).clean
+        try:
+            exists = self._releases.exists(slug, digest)
+            return exists and self._releases.verify(slug, digest, full=False).clean
+        except DamagedReleaseError:
+            return False
 
     def remove(self, slug: str, environment: str) -> None:
         """Remove pointer and journal; the releases stay."""
@@ -210,11 +213,23 @@ def _is_foreign(pointer: Path) -> bool:
     return not pointer.is_symlink() and pointer.exists()
 
 
+def _shown_before(journal: Journal | None, current: str | None) -> tuple[HistoryEntry, ...]:
+    """Return what was shown before the present release first was, newest first.
+
+    A rollback puts the release it returns to at the head of the history a second time; whoever
+    rolls back again means what came before it, not the release just left.
+    """
+    history = journal.history if journal else ()
+    shown_at = [place for place, entry in enumerate(history) if entry.digest == current]
+    return history[shown_at[-1] + 1 :] if shown_at else history
+
+
 def _offline_journal(old: Journal | None, current: str | None, target: str) -> Journal:
     if old is None:
         return first_journal(
             generation=1, promotion=None, from_digest=current, to_digest=target, release=None, at=""
         )
     release = next((item.release for item in old.history if item.digest == target), None)
-    new = old.following(promotion=None, to_digest=target, release=release, at="")
+    shown = replace(old, history=old.shown(current))
+    new = shown.following(promotion=None, to_digest=target, release=release, at="")
     return replace(new, from_digest=current)
