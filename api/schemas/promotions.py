@@ -13,7 +13,6 @@ from api.schemas.common import (
     number_field,
     text_field,
 )
-from services.promotions import Unset
 from services.releases import COMMIT_PREFIX
 
 KINDS = ("promote", "rollback", "publish")
@@ -142,10 +141,7 @@ class PromotionIn(Schema):
     to = environment_field(required=True)
     from_environment = environment_field(data_key="from", load_default=None)
     release = ReleaseReference(load_default=None)
-    expected_release = number_field(
-        allow_none=True,
-        load_default=Unset.UNSET,
-    )
+    expected_release = number_field(allow_none=True)
     plan_hash = fields.String(load_default=None, validate=DIGEST, metadata={"example": SHA256})
     comment = text_field(2_000, load_default=None)
     allow_older = fields.Boolean(load_default=False)
