@@ -58,6 +58,7 @@ def endpoint(
     produces: str | None = None,
     guard: Callable[..., object] | None = None,
     current: Callable[..., object] | None = None,
+    shown_as: SchemaLike = None,
     example: Mapping[str, object] | None = None,
 ) -> Callable[[Handler], Handler]:
     """Declare an operation on a method of a restx Resource.
@@ -81,7 +82,8 @@ def endpoint(
         produces: media type of an answer that is not JSON; `*/*` when it depends.
         guard: called as `guard(actor=, **path)` before the body is read; raises 404 or 403.
         current: called like `guard`, returns the thing in its present form: what If-Match is
-            compared with. Needed on PATCH. Its `version`, if it has one, is handed to the
+            compared with, written by `shown_as` or else `response`, the schema of its GET.
+            Needed on PATCH. Its `version`, if it has one, is handed to the
             handler as `expected_version`, so that of two changes only one gets through.
         example: a body for the documents and the Postman collection.
     """
@@ -107,11 +109,11 @@ def endpoint(
             produces=produces,
             guard=guard,
             current=current,
+            shown_as=_instance(shown_as) or _instance(response),
             example=example,
             wants=declared_parameters(handler),
         )
-        if operation.needs_match and current is None:
-            raise TypeError(f"{handler.__qualname__}: PATCH needs current=")
+        _check_declaration(operation, handler.__qualname__)
 
         @functools.wraps(handler)
         def run(resource: object, **path: Any) -> WerkzeugResponse:  # Any: parts of the path
@@ -122,6 +124,13 @@ def endpoint(
         return run  # type: ignore[return-value]  # same call, other result
 
     return decorate
+
+
+def _check_declaration(operation: Operation, name: str) -> None:
+    if operation.needs_match and operation.current is None:
+        raise TypeError(f"{name}: PATCH needs current=")
+    if operation.current is not None and operation.shown_as is None:
+        raise TypeError(f"{name}: current= needs shown_as=, the schema that GET answers with")
 
 
 def _is_idempotent(method: str, auth: Auth) -> bool:
@@ -168,7 +177,8 @@ def _current(
     operation: Operation, actor: Actor | None, path: Mapping[str, Any]
 ) -> tuple[object, str | None]:
     """Return version and tag of the thing as it is; (None, None) where they do not matter."""
-    if operation.current is None:
+    schema = operation.shown_as
+    if operation.current is None or schema is None:
         return None, None
     if not operation.needs_match and not conditional.has_write_conditions():
         return None, None
@@ -178,9 +188,6 @@ def _current(
         if request.method == "PUT":  # it may be about to be made
             return None, None
         raise
-    schema = operation.response
-    if schema is None:
-        raise TypeError("current= needs the schema that the thing is read with")
     tag = conditional.etag_of(dump(schema, value))
     version = None if conditional.overwrites_any() else getattr(value, "version", None)
     return version, tag

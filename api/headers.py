@@ -46,6 +46,11 @@ def register(app: Flask, settings: Settings) -> None:
     """Install request ids, security headers and CORS."""
     app.before_request(take_request_id)
     app.after_request(_add_headers)
+    if settings.cors_origins:  # Flask-Cors takes an empty list for everybody
+        _allow_origins(app, settings)
+
+
+def _allow_origins(app: Flask, settings: Settings) -> None:
     cors.init_app(
         app,
         resources={f"{API_PREFIX}/*": {"origins": list(settings.cors_origins)}},
@@ -54,6 +59,7 @@ def register(app: Flask, settings: Settings) -> None:
         methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
         max_age=PREFLIGHT_SECONDS,
         supports_credentials=False,
+        always_send=False,
     )
 
 

@@ -49,6 +49,7 @@ class Operation:
     produces: str | None = None
     guard: Callable[..., object] | None = None
     current: Callable[..., object] | None = None
+    shown_as: Schema | None = None
     example: Mapping[str, object] | None = None
     wants: frozenset[str] = frozenset()
 

@@ -6,7 +6,7 @@ from typing import cast
 from flask import Flask, g, request
 from flask.wrappers import Response
 
-from api.security import client_address
+from api.security import client_address, known_actor
 from core.clock import monotonic
 
 logger = logging.getLogger("relevo.requests")
@@ -35,6 +35,7 @@ def _start() -> None:
 
 
 def _log(response: Response) -> Response:
+    actor = known_actor()
     logger.info(
         "request",
         extra={
@@ -44,7 +45,8 @@ def _log(response: Response) -> Response:
             "status": response.status_code,
             "duration_ms": round(elapsed_seconds() * 1000, 2),
             "address": client_address(),
-            "actor": g.get("relevo_actor", None),
+            "actor": actor.username if actor else None,
+            "token": actor.token_name if actor else None,
         },
     )
     return response

@@ -1,7 +1,9 @@
 """Where the API lives and how addresses are read."""
 
-from flask import Flask
+from flask import Flask, request
 from werkzeug.routing import IntegerConverter, Map
+
+from core.errors import NotFoundError
 
 API_PREFIX = "/api/v1"
 LARGEST_NUMBER = 2**31 - 1
@@ -14,17 +16,24 @@ class BoundedInteger(IntegerConverter):
     the database, and both a 500. Anything larger is simply not found.
     """
 
-    regex = r"\d{1,10}"
+    regex = r"0|[1-9][0-9]{0,9}"
 
     def __init__(self, map: Map) -> None:
         super().__init__(map, max=LARGEST_NUMBER)
 
 
 def configure(app: Flask) -> None:
-    """Answer 404 to trailing and doubled slashes instead of redirecting."""
+    """Answer 404 to trailing and doubled slashes instead of redirecting, and read numbers well."""
     app.url_map.strict_slashes = True
     app.url_map.merge_slashes = False
     app.url_map.converters["int"] = BoundedInteger
+    app.before_request(_refuse_nul)
+
+
+def _refuse_nul() -> None:
+    """Answer 404 to NUL in an address: PostgreSQL would make a 500 of it."""
+    if "\x00" in request.path:
+        raise NotFoundError("There is nothing at this address.")
 
 
 def is_api_path(path: str) -> bool:

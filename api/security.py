@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv6Address, ip_address
 
-from flask import Flask, Request, Response, request
+from flask import Flask, Request, Response, g, request
 from flask.typing import ResponseReturnValue
 
 from api.access_tokens import read_access_token
@@ -66,9 +66,16 @@ def identify(auth: Auth) -> Identity:
     if auth is Auth.NONE:
         return Identity()
     try:
-        return Identity(actor=_authenticate(request))
+        g.relevo_actor = actor = _authenticate(request)
+        return Identity(actor=actor)
     except UnauthenticatedError as refusal:
         return Identity() if auth is Auth.OPTIONAL else Identity(refusal=refusal)
+
+
+def known_actor() -> Actor | None:
+    """Return who was found behind the credential of this request, if anybody was."""
+    actor = g.get("relevo_actor")
+    return actor if isinstance(actor, Actor) else None
 
 
 def client_address() -> str | None:
@@ -92,6 +99,7 @@ def address_group(address: str | None) -> str:
 def register(app: Flask) -> None:
     """Refuse credentials in addresses, and give Flask-JWT-Extended our shape of errors."""
     app.before_request(_refuse_credentials_in_url)
+    app.after_request(_add_warnings)
     answers = {
         jwt_manager.unauthorized_loader: (ErrorCode.TOKEN_MISSING, "A token is needed."),
         jwt_manager.invalid_token_loader: (ErrorCode.TOKEN_INVALID, "The token is not valid."),
@@ -117,6 +125,14 @@ def _refuse_credentials_in_url() -> ResponseReturnValue | None:
             "Never put a credential in an address; send it as Authorization: Bearer."
         )
     return None
+
+
+def _add_warnings(response: Response) -> Response:
+    """Say what the holder of the credential should know, such as that it expires soon."""
+    actor = known_actor()
+    for text in actor.warnings if actor is not None else ():
+        response.headers.add("Warning", f'299 relevo "{text}"')
+    return response
 
 
 def _authenticate(request: Request) -> Actor:
