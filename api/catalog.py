@@ -5,7 +5,9 @@ from typing import Any
 
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
+from apispec.ext.marshmallow.openapi import OpenAPIConverter
 from marshmallow import Schema
+from marshmallow.fields import Field
 
 from api.operation import Paging
 from api.schemas.problems import CursorMetaOut, PageMetaOut, ProblemOut
@@ -35,6 +37,7 @@ class Catalog:
         if plugin.converter is None:
             raise RuntimeError("apispec did not make a converter")
         self._converter = plugin.converter
+        self._converter.add_attribute_function(_own_words)
         self._inputs: set[str] = set()
         self.problem = self.answer(ProblemOut())
 
@@ -95,6 +98,12 @@ class Catalog:
                 found.add(name)
                 waiting.extend(referenced_names(definitions[name]))
         return found
+
+
+def _own_words(converter: OpenAPIConverter, field: Field[Any], **_options: Any) -> Document:
+    """Let a field of ours describe itself with `describe_in(version)`."""
+    describe = getattr(field, "describe_in", None)
+    return describe(converter.openapi_version.major) if describe else {}
 
 
 def referenced_names(value: object) -> list[str]:

@@ -38,13 +38,15 @@ class ReleaseReference(fields.Field[int | str]):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(
-            metadata={
-                "description": "A number, or `commit:<sha>`.",
-                "oneOf": [{"type": "integer", "minimum": 1}, {"type": "string"}],
-                "example": 12,
-            },
-            **options,
+            metadata={"description": "A number, or `commit:<sha>`.", "example": 12}, **options
         )
+
+    def describe_in(self, openapi_version: int) -> dict[str, Any]:
+        """Return the JSON schema; Swagger 2.0 has no word for alternatives."""
+        if openapi_version < 3:
+            return {"type": "string"}
+        number = {"type": "integer", "minimum": 1, "maximum": LAST_NUMBER}
+        return {"oneOf": [number, {"type": "string", "pattern": "^commit:.{1,64}$"}]}
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int | str:
         # Any: marshmallow's signature
@@ -71,7 +73,7 @@ class PlanQuery(Schema):
     """What to compare with what."""
 
     from_environment = environment_field(data_key="from", load_default=None)
-    release = ReleaseReference(load_default=None)
+    release = ReleaseReference()
     to = environment_field(required=True)
 
 
@@ -140,7 +142,7 @@ class PromotionIn(Schema):
 
     to = environment_field(required=True)
     from_environment = environment_field(data_key="from", load_default=None)
-    release = ReleaseReference(load_default=None)
+    release = ReleaseReference()
     expected_release = number_field(allow_none=True)
     plan_hash = fields.String(load_default=None, validate=DIGEST, metadata={"example": SHA256})
     comment = text_field(2_000, load_default=None)
