@@ -77,13 +77,15 @@ class ReleaseList(Resource):
     def post(self, actor: Actor, slug: str, body: UploadBody, query: dict[str, Any]) -> Answer:
         """Store an archive as a release and publish it."""
         note = UploadNote(
-            message=query["message"], commit=query["commit"], source_url=query["source_url"]
+            message=query.get("message"),
+            commit=query.get("commit"),
+            source_url=query.get("source_url"),
         )
         uploaded = publishing.upload(
             actor=actor,
             slug=slug,
             stream=body,
-            to=query["to"],
+            to=query.get("to"),
             options=ReceiveOptions(
                 strip=query["strip"],
                 allow_secret_files=query["allow_secret_files"],

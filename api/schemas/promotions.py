@@ -72,7 +72,7 @@ class WaitQuery(Schema):
 class PlanQuery(Schema):
     """What to compare with what."""
 
-    from_environment = environment_field(data_key="from", load_default=None)
+    from_environment = environment_field(data_key="from")
     release = ReleaseReference()
     to = environment_field(required=True)
 
@@ -190,9 +190,9 @@ class PromotionsQuery(PageQuery):
 
     sort = SortField("number", "created_at", default="-number")
     q = SearchField("comment and environment")
-    environment = environment_field(load_default=None)
-    state = fields.String(load_default=None, validate=validate.OneOf(STATES))
-    kind = fields.String(load_default=None, validate=validate.OneOf(KINDS))
+    environment = environment_field()
+    state = fields.String(validate=validate.OneOf(STATES))
+    kind = fields.String(validate=validate.OneOf(KINDS))
 
 
 class RollbackIn(Schema):
@@ -226,7 +226,7 @@ class BackupsQuery(PageQuery):
     """Which restore points to list."""
 
     sort = SortField("at", default="-at")
-    environment = environment_field(load_default=None)
+    environment = environment_field()
 
 
 class DriftQuery(Schema):

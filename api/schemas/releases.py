@@ -16,7 +16,6 @@ class TargetField(fields.String):
 
     def __init__(self) -> None:
         super().__init__(
-            load_default=None,
             validate=self._check,
             metadata={
                 "description": "Where to publish: an environment, or `none`. By default all "
@@ -34,14 +33,12 @@ class UploadQuery(WaitQuery):
     """What the uploader says about an upload."""
 
     to = TargetField()
-    message = text_field(500, load_default=None)
+    message = text_field(500)
     commit = fields.String(
-        load_default=None,
         validate=validate.Regexp(COMMIT, error="Must be a commit or a tag, 64 characters at most."),
         metadata={"example": "4f2c1d9"},
     )
     source_url = fields.Url(
-        load_default=None,
         schemes={"http", "https"},
         require_tld=False,
         validate=validate.Length(max=2_000),
