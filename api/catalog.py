@@ -73,15 +73,18 @@ class Catalog:
     def query(self, schema: Schema) -> list[Document]:
         """Return the query parameters of `schema`."""
         parameters = self._converter.schema2parameters(schema, location="query")
-        return [dict(parameter) for parameter in parameters]
+        return [_without_null(dict(parameter)) for parameter in parameters]
 
     def definitions(self) -> dict[str, Document]:
         """Return every component; answers may grow fields, so only inputs are closed."""
         definitions = deepcopy(dict(self._spec.components.schemas))
         closed = self._reachable(definitions, set(self._inputs))
         for name, definition in definitions.items():
+            _drop_null_defaults(definition)
             if name not in closed and definition.get("additionalProperties") is False:
                 del definition["additionalProperties"]
+            for described in definition.get("properties", {}).values():
+                _drop_null_default(described)
         return definitions
 
     @staticmethod
@@ -100,10 +103,37 @@ class Catalog:
         return found
 
 
+def _drop_null_default(described: Document) -> Document:
+    """Leave out `default: null`: it says no more than "optional", and 2.0 does not allow it."""
+    if described.get("default", ...) is None:
+        del described["default"]
+    return described
+
+
 def _own_words(converter: OpenAPIConverter, field: Field[Any], **_options: Any) -> Document:
     """Let a field of ours describe itself with `describe_in(version)`."""
     describe = getattr(field, "describe_in", None)
     return describe(converter.openapi_version.major) if describe else {}
+
+
+def _drop_null_defaults(definition: Document) -> None:
+    """Leave out defaults that say "nothing": 2.0 has no null."""
+    for schema in definition.get("properties", {}).values():
+        if "default" in schema and schema["default"] is None:
+            del schema["default"]
+
+
+def _without_null(parameter: Document) -> Document:
+    """Leave null out: an address cannot say it, marshmallow only means "not given" by it."""
+    schema = {
+        key: value
+        for key, value in parameter.get("schema", parameter).items()
+        if key != "x-nullable" and not (key == "default" and value is None)
+    }
+    if isinstance(schema.get("type"), list):
+        kinds = [kind for kind in schema["type"] if kind != "null"]
+        schema["type"] = kinds[0] if len(kinds) == 1 else kinds
+    return {**parameter, "schema": schema} if "schema" in parameter else schema
 
 
 def referenced_names(value: object) -> list[str]:
