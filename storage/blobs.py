@@ -124,22 +124,14 @@ class Blobs:
             os.close(descriptor)
         return True
 
-    def publish(
-        self, folder: int, sha256: str, size_bytes: int, *, staged: int, is_renewed: bool
-    ) -> None:
-        """Move a finished object, already durable, to its name.
-
-        One that another upload put there meanwhile stays, so that most links share an inode;
-        one that cannot take more links gives way.
-        """
-        if not is_renewed and self.look(folder, sha256, size_bytes).state is BlobState.SOUND:
-            return
+    def publish(self, folder: int, sha256: str, *, staged: str, staged_in: int) -> None:
+        """Move a finished file, already durable, to its name among the blobs."""
         target = blob_name(sha256)
         try:
-            files.rename_at(sha256, target, source_folder=staged, target_folder=folder)
+            files.rename_at(staged, target, source_folder=staged_in, target_folder=folder)
         except FileNotFoundError:
             files.make_folder(self._layout.blobs / sha256[:2], mode=0o700)
-            files.rename_at(sha256, target, source_folder=staged, target_folder=folder)
+            files.rename_at(staged, target, source_folder=staged_in, target_folder=folder)
 
     def sweep(self, *, older_than_seconds: float) -> int:
         """Delete blobs that no release uses and whose last link is gone for long enough.

