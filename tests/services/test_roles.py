@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 from sqlalchemy import select
 
@@ -15,37 +17,37 @@ from models.roles import Role
 from services import roles
 from services.actors import Actor, system_actor
 from services.paging import PageRequest
-from services.permissions import PERMISSIONS, SHIPPED_ROLES, RoleKind
+from services.permissions import PERMISSIONS, SHIPPED_ROLES, RoleKind, ShippedRole
 from services.roles import RoleChange
 from services.seed_roles import ensure_roles
 from tests.people import People
 
 
 def _create(
-    name: str, kind: RoleKind = RoleKind.GLOBAL, actor: Actor | None = None, **change: object
+    name: str, kind: RoleKind = RoleKind.GLOBAL, actor: Actor | None = None, **change: Any
 ) -> Role:
     return roles.create_role(
         actor=actor or system_actor(),
         name=name,
         kind=kind,
-        change=RoleChange(**change),  # type: ignore[arg-type]  # fields of the dataclass
+        change=RoleChange(**change),
     )
 
 
-def _update(name: str, **change: object) -> Role:
+def _update(name: str, **change: Any) -> Role:
     return roles.update_role(
         actor=system_actor(),
         name=name,
-        change=RoleChange(**change),  # type: ignore[arg-type]  # fields of the dataclass
+        change=RoleChange(**change),
     )
 
 
 @pytest.mark.parametrize("shipped", SHIPPED_ROLES, ids=lambda shipped: shipped.name)
-def test_a_shipped_role_is_a_row_with_its_permissions(inside: People, shipped: object) -> None:
-    role = roles.get_role(name=shipped.name)  # type: ignore[attr-defined]  # pytest's parameter
+def test_a_shipped_role_is_a_row_with_its_permissions(inside: People, shipped: ShippedRole) -> None:
+    role = roles.get_role(name=shipped.name)
 
-    assert set(role.effective) == set(shipped.permissions)  # type: ignore[attr-defined]
-    assert role.sees_all_sites is shipped.sees_all_sites  # type: ignore[attr-defined]
+    assert set(role.effective) == set(shipped.permissions)
+    assert role.sees_all_sites is shipped.sees_all_sites
     assert role.shipped
 
 
@@ -136,7 +138,7 @@ def test_a_circle_is_refused(inside: People, inherits: list[str]) -> None:
     ],
 )
 def test_a_bad_part_is_named(
-    inside: People, kind: RoleKind, change: dict[str, object], pointer: str
+    inside: People, kind: RoleKind, change: dict[str, Any], pointer: str
 ) -> None:
     with pytest.raises(InvalidInputError) as refusal:
         _create("a", kind, **change)
@@ -161,7 +163,7 @@ def test_nobody_writes_a_role_that_grants_more_than_they_hold(inside: People) ->
 
 @pytest.mark.parametrize("change", [{"permissions": []}, {"permissions": ["users:read"]}])
 def test_the_role_of_the_last_administrator_keeps_its_right(
-    inside: People, change: dict[str, object]
+    inside: People, change: dict[str, Any]
 ) -> None:
     with pytest.raises(ConflictError) as refusal:
         _update("admin", **change)

@@ -1,4 +1,5 @@
 import threading
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -79,7 +80,7 @@ def test_names_and_addresses_are_unique(inside: People, username: str, email: st
     ],
 )
 def test_a_bad_field_is_named(inside: People, fields: dict[str, str], pointer: str) -> None:
-    wanted = {"username": "ana", "email": "ana@example.org", **fields}
+    wanted: dict[str, Any] = {"username": "ana", "email": "ana@example.org", **fields}
 
     with pytest.raises(InvalidInputError) as refusal:
         users.create_user(actor=inside.actor("root"), **wanted)
