@@ -80,7 +80,6 @@ class Catalog:
         definitions = deepcopy(dict(self._spec.components.schemas))
         closed = self._reachable(definitions, set(self._inputs))
         for name, definition in definitions.items():
-            _drop_null_defaults(definition)
             if name not in closed and definition.get("additionalProperties") is False:
                 del definition["additionalProperties"]
             for described in definition.get("properties", {}).values():
@@ -114,13 +113,6 @@ def _own_words(converter: OpenAPIConverter, field: Field[Any], **_options: Any) 
     """Let a field of ours describe itself with `describe_in(version)`."""
     describe = getattr(field, "describe_in", None)
     return describe(converter.openapi_version.major) if describe else {}
-
-
-def _drop_null_defaults(definition: Document) -> None:
-    """Leave out defaults that say "nothing": 2.0 has no null."""
-    for schema in definition.get("properties", {}).values():
-        if "default" in schema and schema["default"] is None:
-            del schema["default"]
 
 
 def _without_null(parameter: Document) -> Document:

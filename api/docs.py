@@ -6,6 +6,7 @@ and documents; problem pages are always readable, because every error links to o
 
 import importlib.util
 import json
+import re
 from collections.abc import Callable
 from functools import lru_cache, partial
 from pathlib import Path
@@ -43,7 +44,7 @@ POLICY = (
     "script-src 'nonce-{nonce}'; style-src 'self'{styles}"
 )
 REDOC_STYLES = " 'unsafe-inline'; font-src 'self' data:"
-REMOTE_LOGO = b"https://cdn.redoc.ly/redoc/logo-mini-full.svg"
+REMOTE_LOGO = re.compile(rb"https://cdn\.redoc\.ly/[\w./-]+")
 NO_LOGO = b"data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA="
 
 
@@ -151,9 +152,9 @@ def _redoc_script() -> WerkzeugResponse:
 
 @lru_cache(maxsize=1)
 def _redoc_without_remote_logo() -> bytes:
-    """Return ReDoc without the one picture that it fetches from its makers."""
+    """Return ReDoc without the pictures that it fetches from its makers."""
     script = (_package_folder() / PACKAGED_ASSETS["redoc.js"]).read_bytes()
-    return script.replace(REMOTE_LOGO, NO_LOGO)
+    return REMOTE_LOGO.sub(NO_LOGO, script)
 
 
 def _package_folder() -> Path:

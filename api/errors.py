@@ -57,6 +57,9 @@ class RelevoApi(Api):
     def base_path(self) -> str:
         return API_PREFIX
 
+    def _register_specs(self, app_or_blueprint: object) -> None:
+        """Serve no document of restx's own: DOCS_ACCESS would not cover it."""
+
     def _register_doc(self, app_or_blueprint: object) -> None:
         """Leave the root of the API and the pages alone; `api.docs` has better ones."""
 

@@ -59,9 +59,7 @@ def mount(app: Flask, *, extra: Sequence[Callable[[], Namespace]] = ()) -> None:
     app.after_request(rate_limit.add_headers)
     errors.register(app)
     blueprint = Blueprint("api", __name__, url_prefix=routing.API_PREFIX)
-    api = RelevoApi(
-        blueprint, title=TITLE, version="1", doc=False, add_specs=False, default_mediatype=None
-    )
+    api = RelevoApi(blueprint, title=TITLE, version="1", doc=False, default_mediatype=None)
     for namespace in (*NAMESPACES, *extra):
         api.add_namespace(namespace())
     app.register_blueprint(blueprint)

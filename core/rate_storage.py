@@ -10,10 +10,12 @@ import threading
 import time
 from pathlib import Path
 
+from limits.errors import StorageError
 from limits.storage import Storage
 
 BUSY_TIMEOUT_SECONDS = 0.25
 PURGE_EVERY = 2_000
+DAMAGED = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS counters (
@@ -47,11 +49,19 @@ class SqliteStorage(Storage):
         return sqlite3.Error
 
     def hit(self, key: str, window_seconds: int, amount: int = 1) -> tuple[int, float]:
-        """Count `amount` more and return the count and the moment at which the window ends."""
-        connection = self._connection()
+        """Count `amount` more and return the count and the moment at which the window ends.
+
+        Raises:
+            StorageError: the file is busy, unwritable or damaged; a damaged one is removed.
+        """
         parameters = {"key": key, "amount": amount, "now": time.time(), "window": window_seconds}
-        count, expires_at = connection.execute(_HIT, parameters).fetchall()[0]
-        self._purge_sometimes(connection)
+        try:
+            connection = self._connection()
+            count, expires_at = connection.execute(_HIT, parameters).fetchall()[0]
+            self._purge_sometimes(connection)
+        except sqlite3.Error as error:
+            self._remove_if_damaged(error)
+            raise StorageError(error) from error
         return int(count), float(expires_at)
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
@@ -99,6 +109,13 @@ class SqliteStorage(Storage):
         self._local.opened = (os.getpid(), connection)
         self._local.calls = 0
         return connection
+
+    def _remove_if_damaged(self, error: sqlite3.Error) -> None:
+        if getattr(error, "sqlite_errorcode", None) not in DAMAGED:
+            return
+        self._local.opened = None
+        for suffix in ("", "-wal", "-shm"):
+            self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
 
     def _purge_sometimes(self, connection: sqlite3.Connection) -> None:
         self._local.calls += 1
