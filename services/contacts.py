@@ -71,10 +71,10 @@ def delete_contact(*, actor: Actor, username: str) -> None:
         NotFoundError: there is no such user, or the actor may not know of them.
         ForbiddenError: it is somebody else's and users:write is missing.
     """
-    with transaction() as session:
+    with transaction():
         user = _find_for_change(actor, username)
         if user.contact is not None:
-            session.delete(user.contact)
+            user.contact = None
             record(actor=actor, action="contact.deleted", target=user_target(user))
 
 
