@@ -6,6 +6,7 @@ anything else is drift: touch nothing, raise the alarm, and let an operator choo
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -20,10 +21,10 @@ from models.promotions import Promotion, PromotionKind, PromotionState
 from models.releases import Release
 from models.sites import Site
 from services import audit, hosts, switching
-from services.actors import Actor, system_actor
+from services.actors import Actor, Via, system_actor
 from services.transaction import end_reading, transaction
 from storage.errors import PointerError
-from storage.journals import Journal
+from storage.journals import OfflineRollback
 
 logger = logging.getLogger("relevo.recovery")
 
@@ -147,23 +148,49 @@ def _settle_if_free(site: Site, name: str) -> Outcome:
 
 
 def _settle(site: Site, name: str) -> Outcome:
-    environment = _environment(site, name)
     link, is_ours = _link(site.slug, name)
+    if not is_ours:
+        return _raise_alarm(site, _environment(site, name), link)
+    waiting = _waiting_rollbacks(site, name, link)
+    environment = _environment(site, name)
     running = db.session.scalar(
         select(Promotion).where(
             Promotion.environment_id == environment.id,
             Promotion.slot == switching.RUNNING_SLOT,
         )
     )
-    if running is not None and is_ours:
-        return _finish(site, running, link)
+    outcome = Outcome.CLEAN
+    if running is not None:
+        outcome = _finish(site, running, waiting[0].from_digest if waiting else link)
+        environment = _environment(site, name)
+    if waiting and outcome is not Outcome.DRIFT:
+        return _import_offline(site, environment, waiting)
+    if outcome is not Outcome.CLEAN:
+        return outcome
     expected = environment.release.digest if environment.release else None
-    if is_ours and link == expected:
-        return Outcome.CLEAN
-    journal = site_store().journal(site.slug, name) if is_ours else None
-    if journal is not None and journal.offline and journal.to_digest == link:
-        return _import_offline(site, environment, journal)
-    return _raise_alarm(site, environment, link)
+    return Outcome.CLEAN if link == expected else _raise_alarm(site, environment, link)
+
+
+def _waiting_rollbacks(site: Site, name: str, link: str | None) -> list[OfflineRollback]:
+    """Return the offline rollbacks that the history does not know yet, oldest first.
+
+    One that was cut off between journal and rename did not take place: the pointer never showed
+    its release, neither at the next rollback nor now.
+    """
+    journal = switching.readable_journal(slug=site.slug, environment=name)
+    if journal is None or not journal.offline:
+        return []
+    offline = journal.offline
+    shown = [*(later.from_digest for later in offline[1:]), link]
+    done = [entry for entry, after in zip(offline, shown, strict=True) if entry.to_digest == after]
+    known = set(
+        db.session.scalars(
+            select(Promotion.offline_id).where(
+                Promotion.offline_id.in_([entry.id for entry in done])
+            )
+        )
+    )
+    return [entry for entry in done if entry.id not in known]
 
 
 def _finish(site: Site, running: Promotion, link: str | None) -> Outcome:
@@ -191,35 +218,39 @@ def _finish(site: Site, running: Promotion, link: str | None) -> Outcome:
     return _raise_alarm(site, _environment(site, running.to_environment), link)
 
 
-def _import_offline(site: Site, environment: Environment, journal: Journal) -> Outcome:
-    release = _release_by_digest(site, journal.to_digest)
-    if release is None:
-        return _raise_alarm(site, environment, journal.to_digest)
-    newest = journal.offline[0]
-    known = select(Promotion.id).where(Promotion.offline_id == newest.id)
-    if db.session.scalar(known) is not None:
-        return _raise_alarm(site, environment, journal.to_digest)
-    actor = system_actor()
+def _import_offline(
+    site: Site, environment: Environment, waiting: Sequence[OfflineRollback]
+) -> Outcome:
+    """Write a promotion for each rollback that was made on disk, oldest first."""
+    releases = [_release_by_digest(site, entry.to_digest) for entry in waiting]
+    if None in releases:
+        return _raise_alarm(site, environment, waiting[-1].to_digest)
+    for entry, release in zip(waiting, releases, strict=True):
+        if release is not None:
+            _import_one(site, environment.id, entry, release)
+    return Outcome.IMPORTED
+
+
+def _import_one(site: Site, environment_id: int, entry: OfflineRollback, release: Release) -> None:
+    actor = Actor(**{**vars(system_actor()), "username": entry.by})
     with transaction() as session:
-        fresh = session.get_one(Environment, environment.id, populate_existing=True)
         promotion = switching.new_promotion(
             actor=actor,
             site=site,
-            environment=fresh,
+            environment=session.get_one(Environment, environment_id, populate_existing=True),
             release=release,
             kind=PromotionKind.ROLLBACK,
-            comment=newest.reason,
+            comment=entry.reason,
         )
-        promotion.offline_id = newest.id
-        promotion.via = "cli"
+        promotion.offline_id = entry.id
+        promotion.via = Via.CLI.value
         audit.record(
             actor=actor,
             action="promotion.offline_imported",
             target=switching.promotion_target(site=site, promotion=promotion),
-            after={"by": newest.by, "at": newest.at, "release": release.number},
+            after={"by": entry.by, "at": entry.at, "release": release.number},
         )
-        switching.succeed(actor=actor, site=site, promotion_id=promotion.id, hold=newest.reason)
-    return Outcome.IMPORTED
+        switching.succeed(actor=actor, site=site, promotion_id=promotion.id, hold=entry.reason)
 
 
 def _raise_alarm(site: Site, environment: Environment, link: str | None) -> Outcome:
@@ -276,10 +307,10 @@ def _link(slug: str, name: str) -> tuple[str | None, bool]:
 
 def _release_on_disk(site: Site, name: str) -> Release | None:
     link, _ = _link(site.slug, name)
-    return _release_by_digest(site, link) if link else None
+    return _release_by_digest(site, link)
 
 
-def _release_by_digest(site: Site, digest: str) -> Release | None:
+def _release_by_digest(site: Site, digest: str | None) -> Release | None:
     return db.session.scalar(
         select(Release).where(Release.site_id == site.id, Release.digest == digest)
     )

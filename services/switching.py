@@ -35,7 +35,7 @@ from services import audit
 from services.actors import Actor
 from services.transaction import end_reading, transaction
 from storage import failpoints
-from storage.errors import DiskFullError, StorageError
+from storage.errors import DiskFullError, PointerError, StorageError
 from storage.journals import MAX_HISTORY, HistoryEntry, Journal
 from storage.locks import LockBusyError, file_lock, pointer_lock_path
 
@@ -265,8 +265,17 @@ def _keep_backup(promotion: Promotion) -> None:
     )
 
 
+def readable_journal(*, slug: str, environment: str) -> Journal | None:
+    """Return the journal of an environment; a damaged one is as good as none."""
+    try:
+        return site_store().journal(slug, environment)
+    except PointerError:
+        return None
+
+
 def _journal(slug: str, promotion: Promotion, new: Release, old: Release | None) -> Journal:
-    before = site_store().journal(slug, promotion.to_environment)
+    before = readable_journal(slug=slug, environment=promotion.to_environment)
+    shown_before = before.shown(old.digest if old else None) if before else ()
     generation = promotion.generation or 1
     shown: list[tuple[Release, int | None, int]] = [(new, promotion.number, generation)]
     if before is None and old is not None:
@@ -275,7 +284,7 @@ def _journal(slug: str, promotion: Promotion, new: Release, old: Release | None)
         HistoryEntry(digest=release.digest, release=release.number, promotion=by, generation=at)
         for release, by, at in shown
     ]
-    history = (*entries, *(before.history if before else ()))[:MAX_HISTORY]
+    history = (*entries, *shown_before)[:MAX_HISTORY]
     return Journal(
         generation=generation,
         promotion=promotion.number,
