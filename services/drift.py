@@ -14,6 +14,7 @@ from services.actors import Actor, system_actor
 from services.environments import find_environment
 from services.storage_errors import translated_storage_errors
 from services.transaction import end_reading, transaction
+from storage.errors import DamagedReleaseError, ReleaseMissingError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +53,38 @@ def examine(*, actor: Actor, slug: str, environment: str, full: bool = False) ->
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class ReadyRelease:
+    """A release that has files to verify."""
+
+    id: int
+    site: str
+    number: int
+
+
+def ready_releases(*, actor: Actor, slug: str | None = None) -> list[ReadyRelease]:
+    """Return what there is to verify, of one site or of all that the actor may see.
+
+    Raises:
+        NotFoundError: the site does not exist or may not be seen.
+    """
+    if slug is not None:
+        access.find_site(actor=actor, slug=slug)
+    sites = access.visible_sites(actor=actor).with_only_columns(Site.id)
+    query = (
+        select(Release.id, Site.slug, Release.number)
+        .join(Release.site)
+        .where(Site.id.in_(sites), Release.state == ReleaseState.READY)
+        .order_by(Site.slug, Release.number)
+    )
+    if slug is not None:
+        query = query.where(Site.slug == slug)
+    return [
+        ReadyRelease(id=row.id, site=row.slug, number=row.number)
+        for row in db.session.execute(query)
+    ]
+
+
 def verify_release(*, release_id: int, full: bool = True) -> bool:
     """Verify one release against its manifest and note the result; used by scrub and CLI.
 
@@ -62,10 +95,11 @@ def verify_release(*, release_id: int, full: bool = True) -> bool:
         select(Site.slug, Release.digest).join(Release.site).where(Release.id == release_id)
     ).one()
     end_reading()
-    with translated_storage_errors():
-        clean = site_store().verify(row.slug, row.digest, full=full).clean
+    clean = _is_clean(row.slug, row.digest, full=full)
     with transaction() as session:
         release = session.get_one(Release, release_id, populate_existing=True)
+        if release.state is not ReleaseState.READY:
+            return True  # archived meanwhile: there is nothing left to verify
         was_verified = release.verified_at is not None
         session.execute(
             update(Release)
@@ -81,6 +115,14 @@ def verify_release(*, release_id: int, full: bool = True) -> bool:
                 ),
             )
     return clean
+
+
+def _is_clean(slug: str, digest: str, *, full: bool) -> bool:
+    """Verify a release; one whose manifest is gone or changed is damaged like any other."""
+    try:
+        return site_store().verify(slug, digest, full=full).clean
+    except (ReleaseMissingError, DamagedReleaseError):
+        return False
 
 
 def _numbers(site_id: int, digests: tuple[str, ...]) -> tuple[int, ...]:
