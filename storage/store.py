@@ -113,6 +113,10 @@ class SiteStore:
         """
         return self._pointers.read(slug, environment)
 
+    def pointers(self, slug: str) -> dict[str, str]:
+        """Return the digest of every environment whose pointer is in order."""
+        return dict(self._pointers.all_of(slug))
+
     def journal(self, slug: str, environment: str) -> Journal | None:
         """Return what the last switch wrote, None before the first.
 
