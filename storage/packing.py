@@ -2,35 +2,56 @@
 
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import IO, BinaryIO, cast
 
 from storage.errors import FileMissingError
 
 
-def pack_directory(folder: Path) -> BinaryIO:
-    """Return a tar of all regular files below `folder`, as an open temporary file.
+def pack_directory(folder: Path, *, packed: Callable[[int], object] | None = None) -> BinaryIO:
+    """Return a tar of all files below `folder`, as an open temporary file.
 
-    Links are not followed and not packed; dot-files are, so that the rules for uploads decide.
+    Links are packed as links and dot-files too, so that the rules for uploads decide.
+
+    Args:
+        folder: what to pack.
+        packed: called with the size in bytes of each file once it is in the archive.
 
     Raises:
         FileMissingError: the folder does not exist or holds no file.
     """
-    packed = tempfile.TemporaryFile()  # noqa: SIM115  # the caller closes it
-    with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive:
-        count = 0
+    packing = tempfile.TemporaryFile()  # noqa: SIM115  # the caller closes it
+    try:
+        _pack(folder, packing, packed or _nobody)
+    except BaseException:
+        packing.close()
+        raise
+    packing.seek(0)
+    return cast(BinaryIO, packing)
+
+
+def folder_bytes(folder: Path) -> int:
+    """Return how many bytes `pack_directory` will read."""
+    return sum(path.lstat().st_size for path in _files(folder))
+
+
+def _pack(folder: Path, target: IO[bytes], packed: Callable[[int], object]) -> None:
+    count = 0
+    with tarfile.open(fileobj=target, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for path in _files(folder):
             archive.add(path, arcname=path.relative_to(folder).as_posix(), recursive=False)
+            packed(path.lstat().st_size)
             count += 1
     if not count:
-        packed.close()
         raise FileMissingError(f"There is no file below {folder}.")
-    packed.seek(0)
-    return cast(BinaryIO, packed)
 
 
 def _files(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and not path.is_symlink():
+        if path.is_symlink() or not path.is_dir():
             yield path
+
+
+def _nobody(_size_bytes: int) -> None:
+    """Tell nobody."""
