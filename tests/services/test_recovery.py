@@ -10,7 +10,7 @@ from services import offline, recovery, switching
 from services.actors import cli_actor
 from services.recovery import Accept, Outcome
 from services.transaction import transaction
-from tests.factories import environment, live, make_site, promote, served, upload
+from tests.factories import environment, live, make_site, promote, release, served, upload
 from tests.people import People
 
 pytestmark = pytest.mark.usefixtures("inside")
@@ -30,7 +30,7 @@ def _rollbacks() -> list[Promotion]:
     return list(db.session.scalars(query.order_by(Promotion.number)))
 
 
-def _begin(release: int) -> Promotion:
+def _begin(number: int) -> Promotion:
     """Write the intent of a promotion whose process then dies."""
     place = environment()
     with transaction():
@@ -38,14 +38,14 @@ def _begin(release: int) -> Promotion:
             actor=cli_actor(),
             site=place.site,
             environment=place,
-            release=next(r for r in place.site.releases if r.number == release),
+            release=release(number),
             kind=PromotionKind.PROMOTE,
         )
 
 
-def _move_link(text_of: int) -> None:
+def _move_link(number: int) -> None:
     """Move the pointer of main by hand."""
-    digest = next(r.digest for r in environment().site.releases if r.number == text_of)
+    digest = release(number).digest
     pointer = site_store().layout.pointer("web", "main")
     pointer.unlink()
     pointer.symlink_to(f"releases/{digest}")
@@ -111,7 +111,7 @@ def test_a_promotion_first_imports_the_offline_rollback_before_it() -> None:
     _go_back()
     third = upload("three")
 
-    promotion = promote(third)
+    promotion = promote(release=third)
 
     assert len(_rollbacks()) == 1
     assert promotion.previous_release is not None
@@ -161,7 +161,7 @@ def test_a_damaged_journal_stops_neither_recovery_nor_promotions() -> None:
     second = upload("two")
 
     outcome = _outcome()
-    promotion = promote(second)
+    promotion = promote(release=second)
 
     assert outcome is Outcome.CLEAN
     assert promotion.state is PromotionState.SUCCEEDED
@@ -174,7 +174,9 @@ def test_drift_is_told_and_not_touched() -> None:
 
     outcome = _outcome()
 
-    assert (outcome, live(), served()) == (Outcome.DRIFT, 2, "one")
+    recorded = environment().release
+    assert recorded is not None
+    assert (outcome, recorded.number, served()) == (Outcome.DRIFT, 2, "one")
 
 
 @pytest.mark.parametrize(("side", "number", "text"), [("disk", 1, "one"), ("database", 2, "two")])
