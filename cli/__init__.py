@@ -2,7 +2,7 @@
 
 from click import Group
 
-from cli import audit, database, setup, sites, tokens, users, worker
+from cli import audit, database, inspection, setup, sites, tokens, users, worker
 
 
 def add_commands(group: Group) -> None:
@@ -10,6 +10,8 @@ def add_commands(group: Group) -> None:
     for command in (
         audit.command,
         database.command,
+        inspection.routes,
+        inspection.shell,
         setup.command,
         sites.command,
         tokens.command,

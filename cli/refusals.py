@@ -1,26 +1,57 @@
-"""Tell refusals in words on standard error, with exit code 1."""
+"""Tell refusals: words on standard error or a JSON document, and exit code 1."""
 
 import functools
+import sys
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 import click
 
+from cli.documents import to_json
 from core.errors import DomainError
+from services.failures import as_domain_error
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
+EXIT_REFUSED = 1
+
 
 def tell_refusals(command: Callable[P, R]) -> Callable[P, R]:
-    """Turn a DomainError of `command` into one line for each complaint."""
+    """End with the words of a refusal when `command` raises one."""
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return command(*args, **kwargs)
-        except DomainError as error:
-            lines = [f"{entry.pointer.lstrip('/?')}: {entry.message}" for entry in error.errors]
-            raise click.ClickException("; ".join(lines) or error.detail) from error
+        except Exception as error:
+            refuse(error, as_json=False)
+            raise
 
     return run
+
+
+def refuse(error: Exception, *, as_json: bool) -> None:
+    """Print what `error` means to the caller and exit; return when it is a fault of ours.
+
+    A database that is away and a full disk are refusals too.
+    """
+    refusal = error if isinstance(error, DomainError) else as_domain_error(error)
+    if refusal is None:
+        return
+    if as_json:
+        click.echo(to_json(_document(refusal)))
+    else:
+        _print(refusal)
+    sys.exit(EXIT_REFUSED)
+
+
+def _print(refusal: DomainError) -> None:
+    click.echo(f"error: {refusal.detail} ({refusal.code.value})", err=True)
+    for entry in refusal.errors:
+        click.echo(f"  {entry.pointer.lstrip('/?')}: {entry.message} ({entry.code})", err=True)
+
+
+def _document(refusal: DomainError) -> dict[str, object]:
+    document = {**refusal.members, "code": refusal.code, "detail": refusal.detail}
+    return {**document, "errors": refusal.errors} if refusal.errors else document
