@@ -1,0 +1,13 @@
+"""gunicorn for visitors: `gunicorn --config deploy/gunicorn/sites.py sites_wsgi:app`."""
+
+from config import load_settings
+from core.gunicorn_settings import common_settings
+
+# A visitor with a slow line holds a thread for as long as the download takes.
+THREADS_PER_WEB_THREAD = 4
+
+_settings = load_settings()
+globals().update(common_settings(_settings))
+bind = f"{_settings.host}:{_settings.sites_port}"
+threads = THREADS_PER_WEB_THREAD * _settings.web_threads
+proc_name = "relevo-sites"
