@@ -1,107 +1,132 @@
-"""A Postman collection (2.1) that runs: it signs in, makes, reads, changes and removes.
+"""A Postman collection (2.1) that runs from top to bottom and asserts every status.
 
-Every request asserts its status. Requests run in an order in which each finds what it needs:
-sign-in first, then what makes things, reads, changes, and at the end what removes them.
+It signs in as an administrator, makes people, a site and releases, promotes, rolls back, and
+removes all of it again. Operations that no step uses yet lie in a folder of their own.
 """
 
-from typing import Any
+import json
+from collections.abc import Iterable
+from urllib.parse import quote
 
 from flask_restx import Api
 
 from api.catalog import Document
 from api.documented import Documented, documented_operations
-from api.postman_examples import PATH_VARIABLES, example_body
+from api.postman_steps import CHAPTERS, PATH_VALUES, Step, small_site
 from api.routing import API_PREFIX
-from api.security import Auth
 
 SCHEMA = "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
-LOGIN_PATH = "/auth/login"
-ENDS_SESSION = ("/auth/logout", "/auth/logout-all", "/auth/refresh")
-METHOD_ORDER = {"post": 0, "get": 1, "put": 2, "patch": 3, "delete": 4}
+REST = "Further operations"
+JSON_TYPE = "application/json"
 
 
 def postman_collection(api: Api, *, server_url: str) -> Document:
-    """Write the collection; `username` and `password` are variables to fill in."""
-    operations = sorted(documented_operations(api), key=_position)
-    variables = {"base_url": server_url, "username": "admin", "password": "", "token": ""}
+    """Write the collection; `username` and `password` of an administrator are to be filled in."""
+    operations = {entry.operation_id: entry for entry in documented_operations(api)}
+    folders = [
+        {
+            "name": chapter.name,
+            "item": [
+                _item(operations[step.operation], step)
+                for step in chapter.steps
+                if step.operation in operations
+            ],
+        }
+        for chapter in CHAPTERS
+    ]
+    rest = [_item(entry, _plain_step(entry)) for entry in _unused(operations.values())]
+    if rest:
+        folders.append({"name": REST, "item": rest})
+    variables = {"base_url": server_url, "username": "admin", "password": ""}
     return {
         "info": {"name": "Relevo", "schema": SCHEMA, "description": __doc__},
-        "auth": {"type": "bearer", "bearer": [{"key": "token", "value": "{{token}}"}]},
-        "variable": [
-            {"key": key, "value": value} for key, value in {**variables, **PATH_VARIABLES}.items()
-        ],
-        "item": [_item(entry) for entry in operations],
+        "variable": [{"key": key, "value": value} for key, value in variables.items()],
+        "item": [folder for folder in folders if folder["item"]],
     }
 
 
-def _position(entry: Documented) -> tuple[int, int, str, int]:
-    if entry.path == LOGIN_PATH:
-        return (0, 0, "", 0)
-    removes = entry.method == "delete"
-    depth = entry.path.count("/")
-    stage = 3 if entry.path in ENDS_SESSION else 2 if removes else 1
-    return (stage, -depth if removes else depth, entry.path, METHOD_ORDER[entry.method])
+def _unused(operations: Iterable[Documented]) -> list[Documented]:
+    used = {step.operation for chapter in CHAPTERS for step in chapter.steps}
+    return [entry for entry in operations if entry.operation_id not in used]
 
 
-def _item(entry: Documented) -> Document:
-    item: Document = {
-        "name": f"{entry.operation.summary} ({entry.operation_id})",
-        "request": _request(entry),
-        "event": [_event("test", _assertions(entry))],
+def _plain_step(entry: Documented) -> Step:
+    return Step(operation=entry.operation_id, body=entry.operation.example)
+
+
+def _item(entry: Documented, step: Step) -> Document:
+    events = [_event("test", _assertions(entry, step))]
+    if step.before:
+        events.append(_event("prerequest", list(step.before)))
+    return {
+        "name": step.name or entry.operation.summary,
+        "request": _request(entry, step),
+        "event": events,
     }
-    return item
 
 
-def _request(entry: Documented) -> Document:
-    headers = [{"key": "Accept", "value": "application/json"}]
+def _request(entry: Documented, step: Step) -> Document:
+    request: Document = {
+        "method": entry.method.upper(),
+        "url": _url(entry, step),
+        "header": _headers(entry),
+        "auth": _auth(step.credential),
+        "description": entry.operation.description or entry.operation.summary,
+    }
+    if step.archive is not None:
+        _set_body(request, "application/octet-stream", small_site(step.archive))
+    elif step.body is not None:
+        text = json.dumps(dict(step.body), indent=2, ensure_ascii=False)
+        _set_body(request, JSON_TYPE, text)
+    return request
+
+
+def _set_body(request: Document, media_type: str, text: str) -> None:
+    request["header"].append({"key": "Content-Type", "value": media_type})
+    request["body"] = {"mode": "raw", "raw": text}
+
+
+def _headers(entry: Documented) -> list[Document]:
+    headers = []
     if entry.operation.needs_match:
         headers.append({"key": "If-Match", "value": "*"})
     if entry.operation.idempotent:
         headers.append({"key": "Idempotency-Key", "value": "{{$guid}}"})
-    request: Document = {
-        "method": entry.method.upper(),
-        "header": headers,
-        "url": f"{{{{base_url}}}}{API_PREFIX}{_filled(entry.path)}",
+    return headers
+
+
+def _auth(credential: str | None) -> Document:
+    if credential is None:
+        return {"type": "noauth"}
+    return {
+        "type": "bearer",
+        "bearer": [{"key": "token", "value": f"{{{{{credential}}}}}", "type": "string"}],
     }
-    if entry.operation.auth is Auth.NONE:
-        request["auth"] = {"type": "noauth"}
-    body = example_body(entry)
-    if body is not None:
-        request["header"].append({"key": "Content-Type", "value": body.media_type})
-        request["body"] = {"mode": "raw", "raw": body.text}
-    return request
 
 
-def _filled(path: str) -> str:
-    return path.replace("{", "{{").replace("}", "}}")
+def _url(entry: Documented, step: Step) -> str:
+    path = entry.path
+    for name in entry.path_types:
+        value = step.path.get(name) or PATH_VALUES.get(name) or f"{{{{{name}}}}}"
+        path = path.replace(f"{{{name}}}", value)
+    query = "&".join(f"{name}={quote(value, safe='{}')}" for name, value in step.query.items())
+    return f"{{{{base_url}}}}{API_PREFIX}{path}{'?' if query else ''}{query}"
 
 
-def _assertions(entry: Documented) -> list[str]:
-    statuses = entry.good_statuses
+def _assertions(entry: Documented, step: Step) -> list[str]:
     lines = [
-        "pm.test('answers as documented', () => {",
-        f"  pm.expect(pm.response.code).to.be.oneOf({statuses});",
+        f"pm.test('answers {' or '.join(map(str, entry.good_statuses))}', () => {{",
+        f"  pm.expect(pm.response.code).to.be.oneOf({entry.good_statuses});",
         "});",
     ]
-    if entry.path == LOGIN_PATH:
-        lines.append("pm.collectionVariables.set('token', pm.response.json().access_token);")
-    if entry.method == "post" and entry.operation.schema_for(entry.operation.status) is not None:
-        lines.extend(_remember(entry))
+    if step.keep:
+        lines.append("const answer = pm.response.json();")
+        lines.extend(
+            f"pm.collectionVariables.set('{variable}', {source});"
+            for variable, source in step.keep.items()
+        )
     return lines
 
 
-def _remember(entry: Documented) -> list[str]:
-    """Keep the name of what was made for the requests that follow."""
-    return [
-        "const made = pm.response.json();",
-        "for (const name of ['slug', 'number', 'id', 'username', 'name']) {",
-        "  if (made[name] !== undefined) {",
-        f"    pm.collectionVariables.set('made_{entry.tag}_' + name, String(made[name]));",
-        "  }",
-        "}",
-    ]
-
-
 def _event(kind: str, lines: list[str]) -> Document:
-    script: dict[str, Any] = {"type": "text/javascript", "exec": lines}
-    return {"listen": kind, "script": script}
+    return {"listen": kind, "script": {"type": "text/javascript", "exec": lines}}
