@@ -23,15 +23,16 @@ from models.engine import db
 from models.environments import Domain, Environment
 from models.promotions import Promotion
 from models.sites import Site
-from services import access, audit, hosts
+from services import access, audit, hosts, switching
 from services.actors import Actor, Via
 from services.names import is_environment, is_host
 from services.paging import Page, PageRequest, paginate
 from services.sites import STANDARD_ENVIRONMENTS
-from services.transaction import changed_rows, transaction
+from services.transaction import changed_rows, end_reading, transaction
 
 WRITE = ("sites:read", "environments:write")
 MAX_DOMAINS = 50
+TURN_SECONDS = 5.0
 SORTABLE = {
     "rank": Environment.rank,
     "name": Environment.name,
@@ -121,17 +122,19 @@ def create_environment(
         created_at=now,
         updated_at=now,
     )
-    try:
-        with transaction() as session:
-            session.add(environment)
-            audit.record(
-                actor=actor,
-                action="environment.created",
-                target=_target(site, name),
-                after={"rank": rank, "domains": list(domains), "policy": environment.policy},
-            )
-    except IntegrityError as error:
-        raise ConflictError("The name or one of the domains is taken already.") from error
+    with switching.environment_turn(slug=slug, environment=name, wait_seconds=TURN_SECONDS):
+        _forget_namesake(site, name)
+        try:
+            with transaction() as session:
+                session.add(environment)
+                audit.record(
+                    actor=actor,
+                    action="environment.created",
+                    target=_target(site, name),
+                    after={"rank": rank, "domains": list(domains), "policy": environment.policy},
+                )
+        except IntegrityError as error:
+            raise ConflictError("The name or one of the domains is taken already.") from error
     hosts.point_environment(slug=slug, environment=name, domains=list(domains))
     return environment
 
@@ -188,19 +191,31 @@ def delete_environment(*, actor: Actor, slug: str, name: str) -> None:
             "Every site has this environment; it cannot be deleted.",
             code=ErrorCode.ENVIRONMENT_IN_USE,
         )
-    with transaction() as session:
-        running = select(Promotion.id).where(
-            Promotion.environment_id == environment.id, Promotion.slot == 1
-        )
-        if session.scalar(running) is not None:
-            raise ConflictError(
-                "A promotion into this environment is running.",
-                code=ErrorCode.PROMOTION_IN_PROGRESS,
+    with switching.environment_turn(slug=slug, environment=name, wait_seconds=TURN_SECONDS):
+        with transaction() as session:
+            environment = find_environment(site=site, name=name)
+            running = select(Promotion.id).where(
+                Promotion.environment_id == environment.id, Promotion.slot == 1
             )
-        session.execute(delete(Environment).where(Environment.id == environment.id))
-        audit.record(actor=actor, action="environment.deleted", target=_target(site, name))
-    hosts.sync()
-    site_store().remove_environment(slug, name)
+            if session.scalar(running) is not None:
+                raise ConflictError(
+                    "A promotion into this environment is running.",
+                    code=ErrorCode.PROMOTION_IN_PROGRESS,
+                )
+            session.execute(delete(Environment).where(Environment.id == environment.id))
+            audit.record(actor=actor, action="environment.deleted", target=_target(site, name))
+        hosts.sync()
+        site_store().remove_environment(slug, name)
+
+
+def _forget_namesake(site: Site, name: str) -> None:
+    """Remove the files of a deleted environment of this name that a crash left behind."""
+    query = select(Environment.id).where(Environment.site_id == site.id, Environment.name == name)
+    known = db.session.scalar(query)
+    slug = site.slug
+    end_reading()
+    if known is None:
+        site_store().remove_environment(slug, name)
 
 
 def lock(

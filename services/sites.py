@@ -1,5 +1,7 @@
 """Sites: what is published under a slug."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from sqlalchemy import delete, select, update
@@ -25,8 +27,10 @@ from services.actors import Actor
 from services.names import is_slug
 from services.paging import Page, PageRequest, matching, paginate
 from services.permissions import MAKER_SITE_ROLE
-from services.transaction import changed_rows, transaction
+from services.transaction import changed_rows, end_reading, transaction
+from storage.locks import LockBusyError, file_lock, release_lock_path
 
+TURN_SECONDS = 5.0
 STANDARD_ENVIRONMENTS: tuple[tuple[str, int, bool], ...] = (("test", 10, True), ("main", 20, False))
 SORTABLE = {
     "slug": Site.slug,
@@ -77,10 +81,12 @@ def create_site(*, actor: Actor, slug: str, name: str, description: str = "") ->
         raise ForbiddenError.missing_scopes(required=["sites:write"], missing=["sites:write"])
     if not is_slug(slug):
         raise InvalidInputError.field("/slug", "A slug has no double hyphen.", code="slug")
-    try:
-        site = _insert(actor=actor, slug=slug, name=name, description=description)
-    except IntegrityError as error:
-        raise ConflictError("There is a site with this slug already.") from error
+    with _site_turn(slug):
+        _forget_namesake(slug)
+        try:
+            site = _insert(actor=actor, slug=slug, name=name, description=description)
+        except IntegrityError as error:
+            raise ConflictError("There is a site with this slug already.") from error
     for environment, _, _ in STANDARD_ENVIRONMENTS:
         hosts.point_environment(slug=slug, environment=environment, domains=[])
     return site
@@ -129,18 +135,58 @@ def delete_site(*, actor: Actor, slug: str, confirm: str | None) -> None:
         raise InvalidInputError.field(
             "?confirm", "Repeat the slug of the site to delete it.", code="confirm"
         )
-    with transaction() as session:
-        running = select(Promotion.id).where(Promotion.site_id == site.id, Promotion.slot == 1)
-        if session.scalar(running.limit(1)) is not None:
-            raise ConflictError(
-                "A promotion of this site is running.", code=ErrorCode.PROMOTION_IN_PROGRESS
+    with _site_turn(slug):
+        with transaction() as session:
+            site = access.find_site(actor=actor, slug=slug, scopes=("sites:read", "sites:write"))
+            running = select(Promotion.id).where(Promotion.site_id == site.id, Promotion.slot == 1)
+            if session.scalar(running.limit(1)) is not None:
+                raise ConflictError(
+                    "A promotion of this site is running.", code=ErrorCode.PROMOTION_IN_PROGRESS
+                )
+            _delete_rows(site.id)
+            audit.record(
+                actor=actor,
+                action="site.deleted",
+                target=_target(site),
+                before={"name": site.name},
             )
-        _delete_rows(site.id)
-        audit.record(
-            actor=actor, action="site.deleted", target=_target(site), before={"name": site.name}
-        )
-    hosts.sync()
-    site_store().remove_site(slug)
+        hosts.sync()
+        site_store().remove_site(slug)
+
+
+@contextmanager
+def _site_turn(slug: str) -> Iterator[None]:
+    """Make or delete a site while nobody else does, and while nothing is uploaded to it.
+
+    Raises:
+        ConflictError: `promotion_in_progress`, an upload to the site did not end in time.
+    """
+    end_reading()
+    try:
+        with file_lock(
+            release_lock_path(site_store().layout.root, slug), wait_seconds=TURN_SECONDS
+        ):
+            yield
+    except LockBusyError as error:
+        raise ConflictError(
+            "An upload to this site is running.", code=ErrorCode.PROMOTION_IN_PROGRESS
+        ) from error
+
+
+def _forget_namesake(slug: str) -> None:
+    """Remove the pointers of a deleted site of this name that a crash left behind.
+
+    Its releases stay for the sweep: after the database was restored from an older copy they may
+    be wanted.
+    """
+    known = db.session.scalar(select(Site.id).where(Site.slug == slug))
+    end_reading()
+    folder = site_store().layout.site(slug)
+    if known is not None or not folder.is_dir():
+        return
+    for name in [path.name for path in folder.iterdir() if path.is_symlink()]:
+        with suppress(ValueError):  # no environment could have that name
+            site_store().remove_environment(slug, name)
 
 
 def _insert(*, actor: Actor, slug: str, name: str, description: str) -> Site:

@@ -13,7 +13,7 @@ from models.idempotency import IdempotencyKey
 from models.releases import Release, ReleaseState
 from models.sessions import LoginAttempt, RefreshToken, UserSession
 from models.sites import Site
-from services import drift
+from services import drift, leftovers
 from services.storage_errors import translated_storage_errors
 from services.transaction import changed_rows, end_reading, transaction
 
@@ -73,7 +73,8 @@ def scrub_next() -> bool:
 
 
 def sweep() -> int:
-    """Delete contents that no release uses any more; returns the bytes freed."""
+    """Delete what no row and contents that no release uses any more; returns the bytes freed."""
+    leftovers.sweep(older_than_seconds=BLOB_GRACE_HOURS * 3600)
     return site_store().sweep_blobs(older_than_seconds=BLOB_GRACE_HOURS * 3600)
 
 
