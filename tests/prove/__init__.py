@@ -1,0 +1,1 @@
+"""Campaigns that show the promises hold: crashes, races, readers under load, write order."""
