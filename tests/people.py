@@ -58,7 +58,9 @@ class Caller:
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         if self.credential is not None:
             sent.setdefault("Authorization", f"Bearer {self.credential}")
-        return self.client.open(f"/api/v1{path}", method=method, json=body, headers=sent)
+        return self.client.open(
+            f"/api/v1{path}", method=method, json=body, headers=sent, buffered=True
+        )
 
     def get(self, path: str, **headers: str) -> TestResponse:
         return self.call("GET", path, **headers)
@@ -144,16 +146,22 @@ class People:
         with self.app.app_context(), transaction() as session:
             site = Site(slug=slug, name=slug, created_at=now, updated_at=now)
             session.add(site)
+        self.members(slug, **members)
+        return site
+
+    def members(self, slug: str, **members: str) -> None:
+        """Give users roles on a site: `members("web", ana="owner")`."""
+        with self.app.app_context(), transaction() as session:
+            site = session.scalars(select(Site).where(Site.slug == slug)).one()
             for username, role in members.items():
                 session.add(
                     Membership(
                         site=site,
                         user=find(username),
                         role=session.scalars(select(Role).where(Role.name == role)).one(),
-                        created_at=now,
+                        created_at=utc_now(),
                     )
                 )
-        return site
 
     def _access_token(self, username: str) -> str:
         user = find(username)
