@@ -51,8 +51,6 @@ def list_events(
     """
     actor.require("audit:read")
     query = _filtered(select(AuditEvent), wanted or AuditFilter())
-    if actor.token_site_ids is not None:
-        query = query.where(AuditEvent.site_id.in_(actor.token_site_ids))
     found = cursor_page(query, page, key=AuditEvent.id)
     return found.with_items(_with_names(found.items))
 

@@ -21,6 +21,7 @@ from models.sessions import UserSession
 from models.tokens import ApiToken, token_sites
 from models.users import User
 from services.actors import Actor, Via
+from services.permissions import GLOBAL_SCOPES
 from services.transaction import write_if_free
 
 AnyRow = Row[*tuple[Any, ...]]  # Any: many columns, read by name
@@ -149,7 +150,7 @@ def actor_for_token(*, token: str, address: str | None, request_id: str | None) 
         role=row.role,
         role_scopes=frozenset(row.effective),
         sees_all_sites=row.sees_all_sites,
-        token_scopes=frozenset() if _lacks_totp(row) else frozenset(row.scopes),
+        token_scopes=_token_scopes(row),
         token_site_ids=sites if row.site_limited else None,
         token_environments=None if row.environments is None else frozenset(row.environments),
         token_id=row.id,
@@ -186,6 +187,13 @@ def _check_token(row: AnyRow, now: datetime, address: str | None) -> None:
     if not address_is_allowed(row.cidrs, address):
         logger.warning("token refused", extra={"token_id": row.id, "address": address})
         raise UnauthenticatedError("This token may not be used from this address.")
+
+
+def _token_scopes(row: AnyRow) -> frozenset[str]:
+    if _lacks_totp(row):
+        return frozenset()
+    scopes = frozenset(row.scopes)
+    return scopes - GLOBAL_SCOPES if row.site_limited else scopes
 
 
 def _token_warnings(row: AnyRow, now: datetime) -> tuple[str, ...]:

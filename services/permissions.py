@@ -62,6 +62,11 @@ class ShippedRole:
     sees_all_sites: bool = False
 
 
+# Rights over the whole installation: a token that is limited to sites carries none of them.
+GLOBAL_SCOPES = frozenset(
+    {"admin", "users:read", "users:write", "roles:write", "audit:read", "servers:write"}
+)
+
 READ_SCOPES = frozenset(scope for scope in PERMISSIONS if scope.endswith(":read"))
 
 _MAINTAINER = frozenset(

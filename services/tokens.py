@@ -27,7 +27,7 @@ from services.actors import Actor, Via
 from services.audit import Target, record
 from services.credentials import actor_for_token as actor_for_token
 from services.paging import Page, PageRequest, matching, paginate
-from services.permissions import PERMISSIONS, PRESETS, TokenPreset
+from services.permissions import GLOBAL_SCOPES, PERMISSIONS, PRESETS, TokenPreset
 from services.transaction import transaction
 from services.whoami import scopes_anywhere
 
@@ -236,12 +236,9 @@ def _granted_scopes(actor: Actor, order: TokenOrder, sites: list[Site]) -> froze
     limit = None if order.sites is None else frozenset(site.id for site in sites)
     held = scopes_anywhere(actor=actor, site_ids=limit)
     if order.preset is TokenPreset.READ:
-        return PRESETS[TokenPreset.READ] & held
-    if order.preset is not None:
-        wanted = PRESETS[order.preset]
-    else:
-        wanted = frozenset(order.scopes or ())
-        _refuse_unknown_scopes(order.scopes or ())
+        return PRESETS[TokenPreset.READ] & held - (GLOBAL_SCOPES if order.sites else frozenset())
+    wanted = PRESETS[order.preset] if order.preset else frozenset(order.scopes or ())
+    _refuse_scopes(order.scopes or (), on_sites=order.sites is not None)
     missing = wanted - held
     if missing:
         raise ForbiddenError(
@@ -252,11 +249,16 @@ def _granted_scopes(actor: Actor, order: TokenOrder, sites: list[Site]) -> froze
     return wanted
 
 
-def _refuse_unknown_scopes(scopes: Sequence[str]) -> None:
+def _refuse_scopes(scopes: Sequence[str], *, on_sites: bool) -> None:
+    """Refuse scopes that do not exist, or mean nothing in a token that is limited to sites."""
     errors = [
         FieldError(f"/scopes/{index}", "unknown", "There is no such scope.")
         for index, scope in enumerate(scopes)
         if scope not in PERMISSIONS
+    ] + [
+        FieldError(f"/scopes/{index}", "global", "Not in a token that is limited to sites.")
+        for index, scope in enumerate(scopes)
+        if on_sites and scope in GLOBAL_SCOPES
     ]
     if errors:
         raise InvalidInputError("The input was refused.", errors=errors)
