@@ -81,6 +81,7 @@ def create_site(*, actor: Actor, slug: str, name: str, description: str = "") ->
         raise ForbiddenError.missing_scopes(required=["sites:write"], missing=["sites:write"])
     if not is_slug(slug):
         raise InvalidInputError.field("/slug", "A slug has no double hyphen.", code="slug")
+    site_store().prepare()
     with _site_turn(slug):
         _forget_namesake(slug)
         try:
