@@ -3,6 +3,7 @@
 import code
 import importlib
 import importlib.util
+import inspect
 import pkgutil
 import re
 from dataclasses import dataclass
@@ -80,12 +81,13 @@ def _route(app: Flask, endpoint: str, path: str, method: str) -> Route:
         path=_PARAMETER.sub(r"{\1}", path),
         auth=str(getattr(operation, "auth", NO_AUTH)),
         scopes=tuple(getattr(operation, "scopes", ())),
-        summary=getattr(operation, "summary", "") or _first_line(view.__doc__),
+        summary=getattr(operation, "summary", "") or _first_line(view),
     )
 
 
-def _first_line(text: str | None) -> str:
-    return (text or "").strip().partition("\n")[0]
+def _first_line(view: object) -> str:
+    text = inspect.getdoc(view) if inspect.isfunction(view) else None
+    return (text or "").partition("\n")[0]
 
 
 def _row(route: Route) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 import click
 
 from cli import promotions, recovery, releases, web_server
+from cli.documents import fields_of
 from cli.output import EXIT_CODES, Answer, answering, table
 from cli.parameters import bounded
 from services import environment_views, environments, site_views, sites
@@ -41,7 +42,7 @@ def show(slug: str) -> Answer:
     places = environment_views.describe(slug=slug, environments=found)
     header = ("ENVIRONMENT", "RELEASE", "BEFORE", "STATE", "ADDRESS")
     return Answer(
-        document={**vars(view), "environments": places},
+        document={**fields_of(view), "environments": places},
         lines=table([header, *(_row(place) for place in places)]),
     )
 

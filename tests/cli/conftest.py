@@ -1,5 +1,15 @@
-"""Fixtures of installations with people in them."""
+"""Fixtures of installations and of the command that works on them."""
 
+import pytest
+
+from tests.cli.commands import Relevo
+from tests.people import People
 from tests.people import inside as inside
 from tests.people import people as people
 from tests.people import template as template
+
+
+@pytest.fixture
+def relevo(people: People) -> Relevo:
+    """The command on a fresh installation."""
+    return Relevo(people.app)
