@@ -73,7 +73,9 @@ def _flask_config(settings: Settings) -> dict[str, object]:
         "MAX_CONTENT_LENGTH": None,
         "MAX_FORM_PARTS": 20,
         "SQLALCHEMY_DATABASE_URI": settings.database_url,
-        "SQLALCHEMY_ENGINE_OPTIONS": engine_options(settings.database_url),
+        "SQLALCHEMY_ENGINE_OPTIONS": engine_options(
+            settings.database_url, threads=settings.web_threads
+        ),
     }
 
 
@@ -83,3 +85,7 @@ def _bind_database(app: Flask, settings: Settings) -> None:
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     db.init_app(app)
     migrate.init_app(app, db, directory=str(settings.root_dir / "migrations"))
+
+
+if __name__ == "__main__":
+    main()

@@ -2,7 +2,7 @@
 
 from click import Group
 
-from cli import audit, database, inspection, setup, sites, tokens, users, worker
+from cli import audit, database, inspection, secrets, serve, setup, sites, tokens, users, worker
 
 
 def add_commands(group: Group) -> None:
@@ -12,6 +12,8 @@ def add_commands(group: Group) -> None:
         database.command,
         inspection.routes,
         inspection.shell,
+        secrets.command,
+        serve.command,
         setup.command,
         sites.command,
         tokens.command,

@@ -1,0 +1,130 @@
+"""`relevo serve`: the API, the sites and the background work, under one small parent."""
+
+import fcntl
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import click
+from flask.cli import with_appcontext
+
+from cli import supervisor
+from cli.ownership import refuse_foreign_data_dir
+from cli.supervisor import ChildPlan, Plan
+from core import child
+from core.settings import LogFormat, Settings, current_settings
+
+LOCK_FILE = "serve.lock"
+PASSWORD_FILE = "admin-password"
+BACKLOG = 2048
+
+
+@click.command("serve")
+@click.option(
+    "--stop-with-parent", is_flag=True, help="End when the program that started this one ends."
+)
+@with_appcontext
+def command(stop_with_parent: bool) -> None:
+    """Run the web, sites and worker processes until SIGTERM or Ctrl-C.
+
+    Requests in flight are finished first, for at most SHUTDOWN_SECONDS. A process that dies is
+    started again; one that keeps dying ends the server with exit code 1.
+    """
+    settings = current_settings()
+    refuse_foreign_data_dir(settings.data_dir)
+    _take_data_dir(settings.data_dir)
+    listeners = {
+        "web": _listen(settings.host, settings.port, "PORT"),
+        "sites": _listen(settings.host, settings.sites_port, "SITES_PORT"),
+    }
+    _tell(settings)
+    if stop_with_parent and not child.end_with_parent(signal.SIGTERM, os.getppid()):
+        raise click.ClickException("the program that started this one has ended")
+    _become_parent(_plan(settings, listeners))
+
+
+def _take_data_dir(data_dir: Path) -> None:
+    """Lock DATA_DIR for as long as the parent lives: the descriptor survives exec."""
+    path = data_dir / "run" / LOCK_FILE
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise click.ClickException(
+            f"another relevo serve works on {data_dir}; one at a time"
+        ) from None
+    os.set_inheritable(descriptor, True)  # a positional-only parameter
+
+
+def _listen(host: str, port: int, setting: str) -> socket.socket:
+    """Bind before anything is started, so that a taken port is one clear message."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        raise click.ClickException(
+            f"{host}:{port} cannot be used ({error.strerror}); set {setting} to another port"
+        ) from None
+    listener.listen(BACKLOG)
+    listener.set_inheritable(True)
+    return listener
+
+
+def _tell(settings: Settings) -> None:
+    starter = settings.site_url(f"starter.{settings.sites_domain}")
+    click.echo(f"API            {settings.public_url}/api/v1")
+    click.echo(f"Documentation  {settings.public_url}/swagger")
+    click.echo(f"Starter site   {starter}")
+    password = settings.data_dir / PASSWORD_FILE
+    if password.exists():
+        click.echo(f"Sign in as     {settings.admin_username}, password in {password}")
+    sys.stdout.flush()
+
+
+def _plan(settings: Settings, listeners: dict[str, socket.socket]) -> Plan:
+    web, sites = listeners["web"].detach(), listeners["sites"].detach()
+    return Plan(
+        shim=[sys.executable, child.__file__],
+        children=[
+            ChildPlan(
+                name="web",
+                program=_gunicorn(settings, "web", "wsgi:app", web),
+                listener=web,
+                orphan_signal=signal.SIGKILL,
+            ),
+            ChildPlan(
+                name="sites",
+                program=_gunicorn(settings, "sites", "sites_wsgi:app", sites),
+                listener=sites,
+                orphan_signal=signal.SIGKILL,
+            ),
+            ChildPlan(
+                name="worker",
+                program=[sys.executable, "-m", "app", "worker"],
+                listener=None,
+                orphan_signal=signal.SIGKILL,
+            ),
+        ],
+        shutdown_seconds=settings.shutdown_seconds,
+        log_json=settings.log_format is LogFormat.JSON,
+    )
+
+
+def _gunicorn(settings: Settings, name: str, application: str, listener: int) -> list[str]:
+    configuration = settings.root_dir / "deploy" / "gunicorn" / f"{name}.py"
+    return [
+        *(sys.executable, "-m", "gunicorn"),
+        *("--config", str(configuration), "--pythonpath", str(settings.root_dir)),
+        *("--bind", f"fd://{listener}", application),
+    ]
+
+
+def _become_parent(plan: Plan) -> None:
+    """Replace this process, with all it imported, by the small parent."""
+    program = [sys.executable, supervisor.__file__, plan.to_json()]
+    os.execv(program[0], program)  # noqa: S606  # nosec B606  # no shell is wanted
