@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 from cryptography.fernet import Fernet
 from dotenv import dotenv_values
 from limits import parse as parse_rate
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 from core.settings import DocsAccess, LogFormat, RunMode, Settings
 
@@ -27,6 +29,20 @@ MIN_KEY_BYTES = 32
 SECRETS_FILE = "secrets.env"
 SAMPLE_KEYS = ("changethis", "change-me", "changeme", "secret", "top-secret", "example", "sample")
 DEVELOPMENT_ORIGINS = ("http://localhost:3000", "http://localhost:5173", "http://127.0.0.1:5173")
+DATABASE_DRIVERS = {
+    "sqlite": "sqlite",
+    "postgres": "postgresql+psycopg",
+    "postgresql": "postgresql+psycopg",
+    "postgresql+psycopg": "postgresql+psycopg",
+    "mysql": "mysql+pymysql",
+    "mysql+pymysql": "mysql+pymysql",
+    "mariadb": "mysql+pymysql",
+    "mariadb+pymysql": "mysql+pymysql",
+}
+DATABASE_URL_FORMS = (
+    "sqlite:////path/to/file, postgresql://user:password@host/name or "
+    "mariadb://user:password@host/name"
+)
 
 DEFAULTS: dict[str, str] = {
     "ENVIRONMENT": "production",
@@ -227,10 +243,7 @@ class _Reader:
         return self.words(name)
 
     def database_url(self, default: str) -> str:
-        value = self.text("DATABASE_URL") or default
-        if not value.startswith("sqlite:///"):
-            raise SettingError("DATABASE_URL must start with sqlite:///; others are not built yet")
-        return value
+        return normal_database_url(self.text("DATABASE_URL") or default)
 
     def fernet_keys(self, name: str) -> tuple[str, ...]:
         for key in self.words(name):
@@ -246,6 +259,30 @@ class _Reader:
         except ValueError as error:
             shown = "a secret value" if name in ("FIELD_KEYS",) else f"{text!r}"
             raise SettingError(f"{name} cannot be {shown}: {error}") from None
+
+
+def normal_database_url(text: str) -> str:
+    """Return the address of the database with the driver that ships.
+
+    Raises:
+        SettingError: it is no address, names another kind of database, or names none; the
+            message has no password in it.
+    """
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        raise SettingError(f"DATABASE_URL must look like {DATABASE_URL_FORMS}") from None
+    if url.drivername not in DATABASE_DRIVERS:
+        kind = url.drivername if re.fullmatch(r"[a-z0-9+]{1,40}", url.drivername) else "that"
+        raise SettingError(f"DATABASE_URL cannot be {kind}; it must be {DATABASE_URL_FORMS}")
+    if not url.database or (url.drivername == "sqlite" and url.host):
+        raise SettingError(f"DATABASE_URL names no database; it must be {DATABASE_URL_FORMS}")
+    if url.drivername == "sqlite":
+        return text
+    url = url.set(drivername=DATABASE_DRIVERS[url.drivername])
+    if url.drivername == "mysql+pymysql":
+        url = url.update_query_dict({"charset": "utf8mb4"})
+    return url.render_as_string(hide_password=False)
 
 
 def _bounded(value: int, smallest: int, largest: int) -> int:

@@ -4,17 +4,21 @@ import sqlite3
 from typing import Any
 
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import Connection, Engine, MetaData, event
+from sqlalchemy import Connection, Engine, MetaData, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from models.servers import MARIADB_ARGUMENTS, POSTGRESQL_ARGUMENTS
+
 BUSY_TIMEOUT_MS = 5_000
+POOL_WAIT_SECONDS = 1
+POOL_RECYCLE_SECONDS = 1_800
 WRITES = "relevo_writes"
 
 NAMES = {
     "ix": "ix_%(column_0_label)s",
-    "uq": "uq_%(table_name)s_%(column_0_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
     "ck": "ck_%(table_name)s_%(constraint_name)s",
     "fk": "fk_%(table_name)s_%(column_0_name)s",
     "pk": "pk_%(table_name)s",
@@ -33,17 +37,35 @@ db = SQLAlchemy(
 )
 
 
-def engine_options(database_url: str) -> dict[str, object]:
+def engine_options(database_url: str, *, threads: int = 4) -> dict[str, object]:
     """Return what `create_engine` needs for this database.
 
     READ COMMITTED on servers: the loser of a compare-and-set must see the winner's row.
     SQLite is switched to manual transactions, so that BEGIN IMMEDIATE can be sent for units of
     work that may write: a reader that upgrades on a stale snapshot fails at once, whatever the
     busy timeout says.
+
+    Args:
+        database_url: as the settings have it.
+        threads: how many requests one process answers at a time; each needs one connection, and
+            a second one for a moment.
     """
-    if database_url.startswith("sqlite"):
-        return {"connect_args": {"timeout": BUSY_TIMEOUT_MS / 1000, "isolation_level": None}}
-    return {"pool_pre_ping": True, "isolation_level": "READ COMMITTED", "hide_parameters": True}
+    kind = make_url(database_url).get_backend_name()
+    if kind == "sqlite":
+        arguments: dict[str, object] = {
+            "timeout": BUSY_TIMEOUT_MS / 1000,
+            "isolation_level": None,
+        }
+        return {"connect_args": arguments, "hide_parameters": True}
+    return {
+        "connect_args": POSTGRESQL_ARGUMENTS if kind == "postgresql" else MARIADB_ARGUMENTS,
+        "isolation_level": "READ COMMITTED",
+        "hide_parameters": True,
+        "pool_size": threads,
+        "max_overflow": threads,
+        "pool_timeout": POOL_WAIT_SECONDS,
+        "pool_recycle": POOL_RECYCLE_SECONDS,
+    }
 
 
 @event.listens_for(Engine, "connect")
