@@ -78,7 +78,11 @@ def upgrade():
         sa.Column("lease_until", UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_idempotency_keys")),
         sa.UniqueConstraint(
-            "actor_key", "method", "path", "key", name=op.f("uq_idempotency_keys_actor_key")
+            "actor_key",
+            "method",
+            "path",
+            "key",
+            name=op.f("uq_idempotency_keys_actor_key_method_path_key"),
         ),
         mysql_charset="utf8mb4",
         mysql_collate="utf8mb4_bin",
@@ -276,7 +280,9 @@ def upgrade():
             ["user_id"], ["users.id"], name=op.f("fk_recovery_codes_user_id"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_recovery_codes")),
-        sa.UniqueConstraint("user_id", "code_hash", name=op.f("uq_recovery_codes_user_id")),
+        sa.UniqueConstraint(
+            "user_id", "code_hash", name=op.f("uq_recovery_codes_user_id_code_hash")
+        ),
         mysql_charset="utf8mb4",
         mysql_collate="utf8mb4_bin",
     )
@@ -347,7 +353,7 @@ def upgrade():
             ["user_id"], ["users.id"], name=op.f("fk_memberships_user_id"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_memberships")),
-        sa.UniqueConstraint("site_id", "user_id", name=op.f("uq_memberships_site_id")),
+        sa.UniqueConstraint("site_id", "user_id", name=op.f("uq_memberships_site_id_user_id")),
         mysql_charset="utf8mb4",
         mysql_collate="utf8mb4_bin",
     )
@@ -425,8 +431,8 @@ def upgrade():
             ["site_id"], ["sites.id"], name=op.f("fk_releases_site_id"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_releases")),
-        sa.UniqueConstraint("site_id", "digest", name=op.f("uq_releases_site_id")),
-        sa.UniqueConstraint("site_id", "number", name=op.f("uq_releases_site_id")),
+        sa.UniqueConstraint("site_id", "digest", name=op.f("uq_releases_site_id_digest")),
+        sa.UniqueConstraint("site_id", "number", name=op.f("uq_releases_site_id_number")),
         mysql_charset="utf8mb4",
         mysql_collate="utf8mb4_bin",
     )
@@ -498,7 +504,7 @@ def upgrade():
             ["site_id"], ["sites.id"], name=op.f("fk_environments_site_id"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_environments")),
-        sa.UniqueConstraint("site_id", "name", name=op.f("uq_environments_site_id")),
+        sa.UniqueConstraint("site_id", "name", name=op.f("uq_environments_site_id_name")),
         mysql_charset="utf8mb4",
         mysql_collate="utf8mb4_bin",
     )
@@ -635,9 +641,11 @@ def upgrade():
             ["user_id"], ["users.id"], name=op.f("fk_promotions_user_id"), ondelete="SET NULL"
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_promotions")),
-        sa.UniqueConstraint("environment_id", "slot", name=op.f("uq_promotions_environment_id")),
+        sa.UniqueConstraint(
+            "environment_id", "slot", name=op.f("uq_promotions_environment_id_slot")
+        ),
         sa.UniqueConstraint("offline_id", name=op.f("uq_promotions_offline_id")),
-        sa.UniqueConstraint("site_id", "number", name=op.f("uq_promotions_site_id")),
+        sa.UniqueConstraint("site_id", "number", name=op.f("uq_promotions_site_id_number")),
         mysql_charset="utf8mb4",
         mysql_collate="utf8mb4_bin",
     )
@@ -681,7 +689,6 @@ def upgrade():
     )
     with op.batch_alter_table("site_backups", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_site_backups_site_id"), ["site_id"], unique=False)
-
 
 
 def downgrade():
