@@ -1,6 +1,5 @@
 """Installations with people in them, made directly, so that a test says only what matters."""
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -28,6 +27,7 @@ from services.seed_roles import ensure_roles
 from services.sessions import actor_for_session, open_session
 from services.tokens import TokenOrder, TokenView, create
 from services.transaction import end_reading, transaction
+from tests import engines
 
 PASSWORD = "velvet tortoise 81 crane"
 OTHER_PASSWORD = "orchid tractor 99 lamp"
@@ -183,7 +183,8 @@ def find(username: str) -> User:
 
 def make_people(data_dir: Path, **environment: str) -> People:
     """Make an installation with the shipped roles and one administrator, `root`."""
-    app = create_app(load_settings({**ENVIRONMENT, "DATA_DIR": str(data_dir), **environment}))
+    place = {"DATA_DIR": str(data_dir), **engines.settings_of(data_dir)}
+    app = create_app(load_settings({**ENVIRONMENT, **place, **environment}))
     people = People(app)
     with app.app_context():
         Base.metadata.create_all(db.engine)
@@ -194,23 +195,25 @@ def make_people(data_dir: Path, **environment: str) -> People:
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The database of a fresh installation, to be copied."""
+    """The data folder of a fresh installation, whose database is to be copied."""
     data_dir = tmp_path_factory.mktemp("template")
     people = make_people(data_dir)
     with people.app.app_context():
         db.engine.dispose()
-    return data_dir / "relevo.db"
+    return data_dir
 
 
 @pytest.fixture
 def people(template: Path, tmp_path: Path) -> Iterator[People]:
     """A fresh installation."""
-    shutil.copy(template, tmp_path / "relevo.db")
-    app = create_app(load_settings({**ENVIRONMENT, "DATA_DIR": str(tmp_path)}))
+    engines.copy_database(template, tmp_path)
+    place = {"DATA_DIR": str(tmp_path), **engines.settings_of(tmp_path)}
+    app = create_app(load_settings({**ENVIRONMENT, **place}))
     yield People(app)
     with app.app_context():
         db.session.remove()
         db.engine.dispose()
+    engines.give_back_database(tmp_path)
 
 
 @pytest.fixture

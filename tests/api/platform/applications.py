@@ -27,6 +27,7 @@ from models.users import User
 from services.seed_roles import ensure_roles
 from services.sessions import open_session
 from services.transaction import transaction
+from tests import engines
 from tests.api.platform import probe
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -45,7 +46,8 @@ ENVIRONMENT = {
 
 def make_app(data_dir: Path, **environment: str) -> Flask:
     """Make an application with the probe, with production settings unless told otherwise."""
-    return _make_app(load_settings({**ENVIRONMENT, "DATA_DIR": str(data_dir), **environment}))
+    place = {"DATA_DIR": str(data_dir), **engines.settings_of(data_dir)}
+    return _make_app(load_settings({**ENVIRONMENT, **place, **environment}))
 
 
 def _make_app(settings: Settings) -> Flask:
@@ -115,6 +117,7 @@ class Server:
 def running_server(data_dir: Path, **environment: str) -> Iterator[Server]:
     """Run gunicorn in production mode until the block ends."""
     token = sign_in(make_app(data_dir, **environment))
+    place = {"DATA_DIR": str(data_dir), **engines.settings_of(data_dir)}
     log = data_dir / "gunicorn.log"
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -126,7 +129,7 @@ def running_server(data_dir: Path, **environment: str) -> Iterator[Server]:
             process = subprocess.Popen(
                 [sys.executable, "-m", "gunicorn", target, *arguments, *binding],
                 cwd=REPOSITORY,
-                env={"PATH": os.defpath, **ENVIRONMENT, "DATA_DIR": str(data_dir), **environment},
+                env={"PATH": os.defpath, **ENVIRONMENT, **place, **environment},
                 pass_fds=(listener.fileno(),),
                 stdout=output,
                 stderr=output,
