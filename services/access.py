@@ -1,6 +1,8 @@
 """Which sites an actor may see, and what it may do on one of them."""
 
-from sqlalchemy import Select, select
+from collections.abc import Collection
+
+from sqlalchemy import Select, and_, select
 
 from core.errors import ForbiddenError, NotFoundError
 from models.engine import db
@@ -31,24 +33,28 @@ def find_site(*, actor: Actor, slug: str, scopes: tuple[str, ...] = ("sites:read
         NotFoundError: there is no such site, or the actor may not know of it.
         ForbiddenError: the actor sees it but lacks a scope.
     """
-    site = db.session.scalar(visible_sites(actor=actor).where(Site.slug == slug))
-    if site is None:
+    query = visible_sites(actor=actor).where(Site.slug == slug)
+    membership = and_(Membership.site_id == Site.id, Membership.user_id == actor.user_id)
+    row = db.session.execute(
+        query.add_columns(Role.effective)
+        .outerjoin(Membership, membership)
+        .outerjoin(Role, Role.id == Membership.role_id)
+    ).first()
+    if row is None:
         raise NotFoundError("There is no such site, or you may not see it.")
-    require_on_site(actor=actor, site=site, scopes=scopes)
+    site: Site = row[0]
+    _require(_held(actor, row[1]), scopes)
     return site
 
 
 def site_scopes(*, actor: Actor, site: Site) -> frozenset[str]:
     """Return the scopes the actor holds on this site, token limits applied."""
-    held = set(actor.role_scopes) if actor.sees_all_sites else set()
-    if actor.user_id is not None:
-        effective = db.session.scalar(
-            select(Role.effective)
-            .join(Membership, Membership.role_id == Role.id)
-            .where(Membership.site_id == site.id, Membership.user_id == actor.user_id)
-        )
-        held.update(effective or ())
-    return actor.limit(held)
+    effective = db.session.scalar(
+        select(Role.effective)
+        .join(Membership, Membership.role_id == Role.id)
+        .where(Membership.site_id == site.id, Membership.user_id == actor.user_id)
+    )
+    return _held(actor, effective)
 
 
 def require_on_site(*, actor: Actor, site: Site, scopes: tuple[str, ...]) -> None:
@@ -57,10 +63,7 @@ def require_on_site(*, actor: Actor, site: Site, scopes: tuple[str, ...]) -> Non
     Raises:
         ForbiddenError: with the scopes required and missing.
     """
-    held = site_scopes(actor=actor, site=site)
-    missing = [scope for scope in scopes if scope not in held]
-    if missing:
-        raise ForbiddenError.missing_scopes(required=scopes, missing=missing)
+    _require(site_scopes(actor=actor, site=site), scopes)
 
 
 def require_environment(*, actor: Actor, environment: str, scope: str) -> None:
@@ -75,3 +78,15 @@ def require_environment(*, actor: Actor, environment: str, scope: str) -> None:
             f"This token is limited to other environments than {environment}.",
             members={"required": [scope], "missing": [scope]},
         )
+
+
+def _held(actor: Actor, effective: Collection[str] | None) -> frozenset[str]:
+    """Return the scopes of the global role and of the site role, within the credential's limits."""
+    everywhere = actor.role_scopes if actor.sees_all_sites else frozenset()
+    return actor.limit(everywhere | frozenset(effective or ()))
+
+
+def _require(held: frozenset[str], scopes: tuple[str, ...]) -> None:
+    missing = [scope for scope in scopes if scope not in held]
+    if missing:
+        raise ForbiddenError.missing_scopes(required=scopes, missing=missing)

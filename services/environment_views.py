@@ -107,4 +107,4 @@ def _commits(release_ids: Sequence[int | None]) -> dict[int, str | None]:
         .join(Submission, Submission.id == Release.latest_submission_id)
         .where(Release.id.in_([key for key in release_ids if key is not None]))
     )
-    return dict(rows.tuples().all())
+    return dict(rows.all())

@@ -92,13 +92,13 @@ def _release_numbers(promotions: Sequence[Promotion]) -> dict[int, int]:
     ids = {promotion.release_id for promotion in promotions}
     ids |= {promotion.previous_release_id for promotion in promotions} - {None}  # type: ignore[arg-type]  # None is taken out
     rows = db.session.execute(select(Release.id, Release.number).where(Release.id.in_(ids)))
-    return dict(rows.tuples().all())
+    return dict(rows.all())
 
 
 def _user_names(promotions: Sequence[Promotion]) -> dict[int, str]:
     ids = {promotion.user_id for promotion in promotions if promotion.user_id}
     rows = db.session.execute(select(User.id, User.username).where(User.id.in_(ids)))
-    return dict(rows.tuples().all())
+    return dict(rows.all())
 
 
 def _backups(promotions: Sequence[Promotion]) -> dict[int, str]:
@@ -108,4 +108,4 @@ def _backups(promotions: Sequence[Promotion]) -> dict[int, str]:
             SiteBackup.promotion_id.in_(ids)
         )
     )
-    return dict(rows.tuples().all())
+    return dict(rows.all())

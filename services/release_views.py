@@ -137,4 +137,4 @@ def _names(user_ids: set[int | None]) -> dict[int | None, str]:
     rows = db.session.execute(
         select(User.id, User.username).where(User.id.in_([key for key in user_ids if key]))
     )
-    return dict(rows.tuples().all())
+    return dict(rows.all())

@@ -31,7 +31,7 @@ def describe(*, sites: Sequence[Site]) -> list[SiteView]:
     """Return the views of `sites`."""
     makers = [site.created_by_id for site in sites if site.created_by_id]
     rows = db.session.execute(select(User.id, User.username).where(User.id.in_(makers)))
-    names = dict(rows.tuples().all())
+    names = dict(rows.all())
     settings = current_settings()
     return [
         SiteView(
