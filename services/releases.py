@@ -1,5 +1,6 @@
 """Releases: uploads become immutable, numbered, verified sets of files."""
 
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from sqlalchemy import Select, select, update
@@ -49,11 +50,16 @@ class Upload:
 
 @dataclass(frozen=True, kw_only=True)
 class ReleaseChange:
-    """The fields to change; None leaves one as it is."""
+    """The fields to change; None leaves one as it is, but an empty message clears it."""
 
     pinned: bool | None = None
     bad: bool | None = None
     message: str | None = None
+
+    def values(self) -> dict[str, object]:
+        """Return the columns to write."""
+        wanted = {key: value for key, value in vars(self).items() if value is not None}
+        return {key: value if value != "" else None for key, value in wanted.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,20 +155,20 @@ def receive(
         max_path_depth=settings.max_path_depth,
     )
     store = site_store()
+    lock = file_lock(release_lock_path(store.layout.root, slug), exclusive=False, wait_seconds=None)
+    site_id = site.id
     end_reading()
-    with (
-        translated_storage_errors(),
-        file_lock(release_lock_path(store.layout.root, slug), exclusive=False, wait_seconds=None),
-    ):
+    with translated_storage_errors(), ExitStack() as kept:
         received = store.receive(
             slug,
             stream,
             limits=limits,
             strip=Strip(options.strip),
             allow_secret_files=options.allow_secret_files,
+            when_spooled=lambda: kept.enter_context(lock),
         )
-        upload = _submit(actor, site, received, options.note)
-    hosts.point_release(slug=slug, digest=upload.release.digest)
+        upload = _submit(actor, site_id, received, options.note)
+        hosts.point_release(slug=slug, digest=received.manifest.digest)
     return upload
 
 
@@ -181,9 +187,10 @@ def update_release(
     """
     site = access.find_site(actor=actor, slug=slug, scopes=WRITE)
     release = find_release(site=site, number=number)
-    changes = {key: value for key, value in vars(change).items() if value is not None}
-    before = {key: getattr(release, key) for key in changes}
+    changes = change.values()
     with transaction() as session:
+        session.get_one(Release, release.id, with_for_update=True, populate_existing=True)
+        before = {key: getattr(release, key) for key in changes}
         statement = update(Release).where(Release.id == release.id)
         if expected_version is not None:
             statement = statement.where(Release.version == expected_version)
@@ -203,10 +210,13 @@ def update_release(
     return release
 
 
-def _submit(actor: Actor, site: Site, received: ReceivedRelease, note: UploadNote) -> Upload:
+def _submit(actor: Actor, site_id: int, received: ReceivedRelease, note: UploadNote) -> Upload:
     for attempt in range(_INSERT_ATTEMPTS):
         try:
-            with transaction():
+            with transaction() as session:
+                site = session.get(Site, site_id, populate_existing=True)
+                if site is None:
+                    raise NotFoundError("The site was deleted meanwhile.")
                 return _record(actor, site, received, note)
         except IntegrityError:
             # Equal content was submitted at the same moment: the next round finds its row.
@@ -224,7 +234,7 @@ def _record(actor: Actor, site: Site, received: ReceivedRelease, note: UploadNot
     )
     created = release is None
     if release is None:
-        release = _new_release(actor, site, received, note)
+        release = _new_release(actor, site, received)
         session.add(release)
         session.flush()  # the submission needs the id
     submission = Submission(
@@ -237,6 +247,7 @@ def _record(actor: Actor, site: Site, received: ReceivedRelease, note: UploadNot
     session.add(submission)
     session.flush()  # releases are ordered by the id of their latest submission
     release.latest_submission_id = submission.id
+    release.message = note.message or release.message
     release.submission_count += 1
     release.state = ReleaseState.READY
     release.verified_at = now
@@ -253,15 +264,13 @@ def _record(actor: Actor, site: Site, received: ReceivedRelease, note: UploadNot
     )
 
 
-def _new_release(actor: Actor, site: Site, received: ReceivedRelease, note: UploadNote) -> Release:
+def _new_release(actor: Actor, site: Site, received: ReceivedRelease) -> Release:
     db.session.execute(
         update(Site)
         .where(Site.id == site.id)
         .values(last_release_number=Site.last_release_number + 1)
     )
-    number = db.session.scalar(select(Site.last_release_number).where(Site.id == site.id))
-    if number is None:
-        raise NotFoundError("The site was deleted meanwhile.")
+    number = db.session.scalars(select(Site.last_release_number).where(Site.id == site.id)).one()
     now = utc_now()
     return Release(
         site_id=site.id,
@@ -271,7 +280,6 @@ def _new_release(actor: Actor, site: Site, received: ReceivedRelease, note: Uplo
         file_count=received.manifest.file_count,
         size_bytes=received.manifest.size_bytes,
         unique_bytes=received.new_bytes,
-        message=note.message,
         stripped=received.stripped,
         submission_count=0,
         version=0,
@@ -291,10 +299,10 @@ def _by_commit(site: Site, commit: str) -> Select[Release]:
     )
 
 
-def _submitted_as(site: Site, commit: str | None) -> Select[int]:
-    return select(Submission.release_id).where(
-        Submission.site_id == site.id, Submission.commit == commit
-    )
+def _submitted_as(site: Site, words: str | None) -> Select[int]:
+    query = select(Submission.release_id).where(Submission.site_id == site.id)
+    wanted = matching(words, Submission.commit, Submission.message)
+    return query if wanted is None else query.where(wanted)
 
 
 def target(site: Site, number: int) -> audit.Target:

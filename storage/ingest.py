@@ -3,7 +3,7 @@
 import errno
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +74,13 @@ def upload_folder(layout: Layout) -> Iterator[UploadFolder]:
 
 
 def receive(
-    layout: Layout, blobs: Blobs, slug: str, stream: Readable, rules: IngestRules
+    layout: Layout,
+    blobs: Blobs,
+    slug: str,
+    stream: Readable,
+    rules: IngestRules,
+    *,
+    when_spooled: Callable[[], object] | None = None,
 ) -> ReceivedRelease:
     """Store an archive as a release; everything of it is durable when this returns."""
     with ExitStack() as reading, files.disk_full_reported(), upload_folder(layout) as folder:
@@ -82,6 +88,8 @@ def receive(
         upload = spooled(stream, folder=folder.path, max_bytes=limits.max_upload_bytes)
         spool = reading.enter_context(upload)
         failpoints.hit("upload.spooled")
+        if when_spooled is not None:
+            when_spooled()
         inventory = Inventory(limits)
         reader = open_archive(spool, inventory)
         paths, stripped = inventory.paths(rules.strip)

@@ -64,14 +64,16 @@ class Releases:
             tree = self._layout.release(slug, digest)
             return check_tree(tree, manifest, full=full, inode_of=inode_of)
 
-    def unique_bytes(self, slug: str, digest: str) -> int:
-        """Return how many bytes deleting the release would free, its blobs swept."""
+    def unique_bytes(self, slug: str, *digests: str) -> int:
+        """Return how many bytes deleting all these releases would free, their blobs swept."""
         links, statuses = Counter[int](), {}
-        for path in _files(self._layout.release(slug, digest)):
-            status = path.lstat()
-            links[status.st_ino] += 1
-            statuses[status.st_ino] = status
-        blobs = self._blob_inodes(slug, digest)
+        blobs: set[int] = set()
+        for digest in digests:
+            for path in _files(self._layout.release(slug, digest)):
+                status = path.lstat()
+                links[status.st_ino] += 1
+                statuses[status.st_ino] = status
+            blobs |= self._blob_inodes(slug, digest)
         return sum(
             status.st_size
             for inode, status in statuses.items()

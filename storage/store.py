@@ -61,11 +61,14 @@ class SiteStore:
         limits: ArchiveLimits,
         strip: Strip = Strip.AUTO,
         allow_secret_files: bool = False,
+        when_spooled: Callable[[], object] | None = None,
     ) -> ReceivedRelease:
         """Store an uploaded zip, tar or tar.gz as a release of a site.
 
         The release is complete, durable and verified when this returns. After an error, of the
-        stream too, nothing of the upload is left.
+        stream too, nothing of the upload is left. `when_spooled` is called as soon as the stream
+        was read to its end: whoever needs a lock for the rest need not hold it while a slow
+        client sends.
 
         Raises:
             ArchiveRefusedError: the archive breaks a rule.
@@ -75,7 +78,7 @@ class SiteStore:
         """
         self.layout.site(slug)
         rules = IngestRules(limits=limits, strip=strip, allow_secret_files=allow_secret_files)
-        return receive(self.layout, self._blobs, slug, stream, rules)
+        return receive(self.layout, self._blobs, slug, stream, rules, when_spooled=when_spooled)
 
     def has_release(self, slug: str, digest: str) -> bool:
         """Tell whether the files of a release are here."""
@@ -209,9 +212,9 @@ class SiteStore:
         remove_variants(self.layout, slug, self._releases.contents_of_only(slug, digest))
         return freed
 
-    def unique_bytes(self, slug: str, digest: str) -> int:
-        """Return how many bytes no other release, of any site, shares."""
-        return self._releases.unique_bytes(slug, digest)
+    def unique_bytes(self, slug: str, *digests: str) -> int:
+        """Return how many bytes of these releases no other one, of any site, shares."""
+        return self._releases.unique_bytes(slug, *digests)
 
     def sweep_blobs(self, *, older_than_seconds: float) -> int:
         """Delete contents that no release uses for that long; return the bytes freed."""
