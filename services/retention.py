@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import select
 
@@ -12,16 +12,19 @@ from core.extensions import site_store
 from models.engine import db
 from models.environments import Environment
 from models.promotions import Promotion
-from models.releases import Release, ReleaseState
+from models.releases import Release, ReleaseState, Submission
 from models.sites import Site
 from services import access, audit, hosts
-from services.actors import Actor
+from services.actors import Actor, system_actor
 from services.releases import find_release, target
+from services.switching import RUNNING_SLOT
 from services.transaction import end_reading, transaction
+from storage.errors import ReleaseInUseError, ReleaseMissingError
 from storage.locks import file_lock, release_lock_path
 
 DEFAULT_KEEP = 10
 DEFAULT_OLDER_THAN_DAYS = 30
+_IDS_AT_ONCE = 500
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,19 +51,30 @@ def prune(
     `archived`, so that the history reads on.
     """
     site = access.find_site(actor=actor, slug=slug, scopes=("sites:read", "sites:write"))
-    doomed = [release.number for release in _doomed(site, keep, older_than_days)]
-    kept = [release.number for release in _ready(site) if release.number not in doomed]
+    ready = _ready(site)
+    doomed = _doomed(site, ready, keep, older_than_days)
+    numbers = [release.number for release in ready]
     if dry_run:
-        freed = _would_free(site, doomed)
-        return Pruned(deleted=tuple(doomed), kept=tuple(kept), freed_bytes=freed)
-    freed = 0
-    deleted = []
-    for number in doomed:
-        outcome = _archive(actor, site, number)
+        slug, digests = site.slug, [release.digest for release in doomed]
+        deleted = {release.number for release in doomed}
+        end_reading()
+        freed = site_store().unique_bytes(slug, *digests)
+        return _pruned(numbers, deleted, freed)
+    freed, deleted = 0, set()
+    for number, latest in [(item.number, item.latest_submission_id) for item in doomed]:
+        outcome = _archive(actor, site, number, latest)
         if outcome is not None:
-            deleted.append(number)
+            deleted.add(number)
             freed += outcome
-    return Pruned(deleted=tuple(deleted), kept=tuple(kept), freed_bytes=freed)
+    return _pruned(numbers, deleted, freed)
+
+
+def _pruned(numbers: list[int], deleted: set[int], freed_bytes: int) -> Pruned:
+    return Pruned(
+        deleted=tuple(number for number in numbers if number in deleted),
+        kept=tuple(number for number in numbers if number not in deleted),
+        freed_bytes=freed_bytes,
+    )
 
 
 def delete_release(*, actor: Actor, slug: str, number: int) -> None:
@@ -72,39 +86,79 @@ def delete_release(*, actor: Actor, slug: str, number: int) -> None:
     """
     site = access.find_site(actor=actor, slug=slug, scopes=("sites:read", "releases:write"))
     release = find_release(site=site, number=number)
-    reasons = _reasons(release)
+    if release.state is ReleaseState.ARCHIVED:
+        return
+    reasons = _reasons(site, release)
+    latest = release.latest_submission_id
+    if not reasons and _archive(actor, site, number, latest) is None:
+        again = find_release(site=site, number=number)
+        if again.state is ReleaseState.ARCHIVED:
+            return
+        reasons = _reasons(site, again) or ["came into use meanwhile"]
     if reasons:
         raise ConflictError(
             "This release cannot be deleted now.",
             code=ErrorCode.RELEASE_PROTECTED,
             members={"reasons": reasons},
         )
-    if release.state is not ReleaseState.ARCHIVED and _archive(actor, site, number) is None:
-        raise ConflictError(
-            "This release came into use meanwhile.",
-            code=ErrorCode.RELEASE_PROTECTED,
-            members={"reasons": _reasons(find_release(site=site, number=number))},
-        )
 
 
-def _archive(actor: Actor, site: Site, number: int) -> int | None:
-    """Mark a release archived, then delete its files; None when it came into use meanwhile."""
-    store = site_store()
+def _archive(actor: Actor, site: Site, number: int, latest: int | None) -> int | None:
+    """Mark a release archived, then delete its files; None when it came into use meanwhile.
+
+    So it did when `latest` is not its latest submission any more: somebody wants it again.
+    """
+    store, slug = site_store(), site.slug
     end_reading()
-    with file_lock(release_lock_path(store.layout.root, site.slug), wait_seconds=None):
+    with file_lock(release_lock_path(store.layout.root, slug), wait_seconds=None):
+        shown = set(store.pointers(slug).values())
         with transaction() as session:
-            release = find_release(site=site, number=number)
-            session.refresh(release, with_for_update=True)
-            if release.state is not ReleaseState.READY or _reasons(release):
+            found = find_release(site=site, number=number)
+            release = session.get_one(
+                Release, found.id, with_for_update=True, populate_existing=True
+            )
+            if release.state is not ReleaseState.READY or release.latest_submission_id != latest:
+                return None
+            if _reasons(site, release):
+                return None
+            digest = release.digest
+            if digest in shown:
                 return None
             release.state, release.verified_at = ReleaseState.ARCHIVED, None
             release.compressed_at = None
             release.version += 1
             release.updated_at = utc_now()
-            audit.record(actor=actor, action="release.archived", target=target(site, number))
-            digest = release.digest
-        hosts.remove(names=[hosts.release_host(slug=site.slug, digest=digest)])
-        return store.delete_release(site.slug, digest)
+            audit.record(
+                actor=actor,
+                action="release.archived",
+                target=target(site, number),
+                before={"state": ReleaseState.READY.value},
+                after={"state": ReleaseState.ARCHIVED.value},
+            )
+        hosts.remove(names=[hosts.release_host(slug=slug, digest=digest)])
+        try:
+            return store.delete_release(slug, digest)
+        except ReleaseMissingError:
+            return 0
+        except ReleaseInUseError:
+            # A rollback on disk alone returned to it a moment ago; recovery imports that.
+            _revive(site, number)
+            hosts.point_release(slug=slug, digest=digest)
+            return None
+
+
+def _revive(site: Site, number: int) -> None:
+    with transaction():
+        release = find_release(site=site, number=number)
+        release.state, release.verified_at = ReleaseState.READY, utc_now()
+        release.version += 1
+        audit.record(
+            actor=system_actor(),
+            action="release.revived",
+            target=target(site, number),
+            before={"state": ReleaseState.ARCHIVED.value},
+            after={"state": ReleaseState.READY.value},
+        )
 
 
 def _ready(site: Site) -> Sequence[Release]:
@@ -115,37 +169,51 @@ def _ready(site: Site) -> Sequence[Release]:
     ).all()
 
 
-def _doomed(site: Site, keep: int, older_than_days: int) -> list[Release]:
+def _doomed(site: Site, ready: Sequence[Release], keep: int, older_than_days: int) -> list[Release]:
     horizon = utc_now() - timedelta(days=older_than_days)
+    protected = _protected(site)
+    submitted = _submitted_at([release.latest_submission_id for release in ready[keep:]])
     return [
         release
-        for release in _ready(site)[keep:]
-        if release.updated_at <= horizon and not _reasons(release)
+        for release in ready[keep:]
+        if submitted.get(release.latest_submission_id, release.created_at) <= horizon
+        and not release.pinned
+        and release.id not in protected
     ]
 
 
-def _reasons(release: Release) -> list[str]:
-    reasons = []
+def _submitted_at(ids: Sequence[int | None]) -> dict[int | None, datetime]:
+    """Return when each of these submissions came; many are asked for in parts."""
+    found: dict[int | None, datetime] = {}
+    for start in range(0, len(ids), _IDS_AT_ONCE):
+        part = ids[start : start + _IDS_AT_ONCE]
+        rows = db.session.execute(
+            select(Submission.id, Submission.created_at).where(Submission.id.in_(part))
+        )
+        found.update({row.id: row.created_at for row in rows})
+    return found
+
+
+def _reasons(site: Site, release: Release) -> list[str]:
+    reasons = _protected(site).get(release.id, [])
+    return [*reasons, "pinned"] if release.pinned else reasons
+
+
+def _protected(site: Site) -> dict[int, list[str]]:
+    """Return why releases of the site are needed, by their id."""
+    reasons: dict[int, list[str]] = {}
     for environment in db.session.scalars(
-        select(Environment).where(Environment.site_id == release.site_id)
+        select(Environment).where(Environment.site_id == site.id).order_by(Environment.rank)
     ):
-        if environment.release_id == release.id:
-            reasons.append(f"live in {environment.name}")
-        if environment.previous_release_id == release.id:
-            reasons.append(f"previous release of {environment.name}")
-    if release.pinned:
-        reasons.append("pinned")
-    moving = select(Promotion.id).where(
-        Promotion.slot == 1,
-        (Promotion.release_id == release.id) | (Promotion.previous_release_id == release.id),
-    )
-    if db.session.scalar(moving.limit(1)) is not None:
-        reasons.append("being promoted")
+        if environment.release_id is not None:
+            reasons.setdefault(environment.release_id, []).append(f"live in {environment.name}")
+        if environment.previous_release_id not in (None, environment.release_id):
+            reasons.setdefault(environment.previous_release_id, []).append(
+                f"previous release of {environment.name}"
+            )
+    moving = select(Promotion).where(Promotion.site_id == site.id, Promotion.slot == RUNNING_SLOT)
+    for promotion in db.session.scalars(moving):
+        for release_id in (promotion.release_id, promotion.previous_release_id):
+            if release_id is not None:
+                reasons.setdefault(release_id, []).append("being promoted")
     return reasons
-
-
-def _would_free(site: Site, numbers: list[int]) -> int:
-    return sum(
-        site_store().unique_bytes(site.slug, find_release(site=site, number=number).digest)
-        for number in numbers
-    )
