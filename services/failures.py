@@ -2,10 +2,11 @@
 
 import errno
 
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, NoResultFound, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.orm.exc import ObjectDeletedError
 
-from core.errors import DomainError, InsufficientDiskError, UnavailableError
+from core.errors import DomainError, InsufficientDiskError, NotFoundError, UnavailableError
 
 RETRY_SECONDS = 2
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -14,8 +15,11 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 def as_domain_error(error: Exception) -> DomainError | None:
     """Return what an unexpected exception means to callers, or None when it is a fault of ours.
 
-    A database that is away, locked or has no free connection is 503; a full disk is 507.
+    A database that is away, locked or has no free connection is 503; a full disk is 507; a row
+    that somebody else deleted while the work went on is 404.
     """
+    if isinstance(error, ObjectDeletedError | NoResultFound):
+        return NotFoundError("It was deleted while this went on.")
     if isinstance(error, OSError) and error.errno in DISK_FULL:
         return _disk_full()
     if isinstance(error, DBAPIError) and "disk is full" in str(error.orig):

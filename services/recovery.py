@@ -23,7 +23,7 @@ from models.sites import Site
 from services import audit, hosts, switching
 from services.actors import Actor, Via, system_actor
 from services.transaction import end_reading, transaction
-from storage.errors import PointerError
+from storage.errors import PointerError, StorageError
 from storage.journals import OfflineRollback
 
 logger = logging.getLogger("relevo.recovery")
@@ -40,6 +40,7 @@ class Outcome(StrEnum):
     FAILED = "failed"
     IMPORTED = "imported"
     DRIFT = "drift"
+    UNREADABLE = "unreadable"
 
 
 class Accept(StrEnum):
@@ -67,13 +68,22 @@ def recover_all() -> list[Finding]:
     site_store().prepare()
     end_reading()
     rows = db.session.execute(
-        select(Site, Environment.name)
+        select(Site.id, Site.slug, Environment.name, Release.digest, Environment.drift_seen_at)
         .join(Environment, Environment.site_id == Site.id)
+        .outerjoin(Release, Release.id == Environment.release_id)
         .order_by(Site.id, Environment.rank)
     ).all()
+    moving = _moving()
+    end_reading()
     findings = [
-        Finding(site=site.slug, environment=name, outcome=_settle_if_free(site, name))
-        for site, name in rows
+        Finding(
+            site=slug,
+            environment=name,
+            outcome=_look(
+                site_id, slug, name, digest, suspect=seen is not None or (site_id, name) in moving
+            ),
+        )
+        for site_id, slug, name, digest, seen in rows
     ]
     hosts.sync()
     site_store().sweep_staging(older_than_seconds=STAGING_HOURS * 3600)
@@ -81,6 +91,41 @@ def recover_all() -> list[Finding]:
         if finding.outcome not in (Outcome.CLEAN, Outcome.BUSY):
             logger.warning("environment recovered", extra=vars(finding))
     return findings
+
+
+def _moving() -> set[tuple[int, str]]:
+    """Return site and name of the environments that a promotion is marked to be moving."""
+    rows = db.session.execute(
+        select(Promotion.site_id, Promotion.to_environment).where(
+            Promotion.slot == switching.RUNNING_SLOT
+        )
+    )
+    return {(row.site_id, row.to_environment) for row in rows}
+
+
+def _look(site_id: int, slug: str, name: str, digest: str | None, *, suspect: bool) -> Outcome:
+    try:
+        if not suspect and _agrees(slug, name, digest):
+            return Outcome.CLEAN
+        return _settle_if_free(site_id, slug, name)
+    except (StorageError, OSError) as error:
+        # One folder that cannot be read must not keep the others from being mended.
+        logger.exception(
+            "an environment could not be looked at",
+            exc_info=error,
+            extra={"site": slug, "environment": name},
+        )
+        return Outcome.UNREADABLE
+
+
+def _agrees(slug: str, name: str, digest: str | None) -> bool:
+    """Tell at a glance, without a turn, whether there is nothing to do for an environment.
+
+    So that the check of every minute gets in the way of no promotion.
+    """
+    link, is_ours = _link(slug, name)
+    journal = switching.readable_journal(slug=slug, environment=name)
+    return is_ours and link == digest and (journal is None or not journal.offline)
 
 
 def settle(*, site: Site, environment_name: str) -> Outcome:
@@ -100,11 +145,15 @@ def settle(*, site: Site, environment_name: str) -> Outcome:
 
 
 def accept(*, actor: Actor, slug: str, environment_name: str, side: Accept) -> Promotion | None:
-    """Resolve drift the way an operator chose; returns None when there was none.
+    """Resolve drift the way an operator chose; returns None when that moved no pointer.
+
+    That is so when there was no drift, and when the database's side is that nothing is shown.
 
     Raises:
         NotFoundError: site or environment do not exist, or the disk shows an unknown release.
-        ConflictError: the database's release has no files, or a promotion is running.
+        ConflictError: something that is no link lies in the pointer's place, or a promotion is
+            running.
+        OperationFailedError: the chosen release has no files.
     """
     site = db.session.scalar(select(Site).where(Site.slug == slug))
     if site is None:
@@ -112,13 +161,18 @@ def accept(*, actor: Actor, slug: str, environment_name: str, side: Accept) -> P
     with switching.environment_turn(slug=slug, environment=environment_name):
         if _settle(site, environment_name) is not Outcome.DRIFT:
             return None
+        _refuse_foreign_pointer(slug, environment_name)
         environment = _environment(site, environment_name)
-        chosen = (
-            _release_on_disk(site, environment_name) if side is Accept.DISK else environment.release
-        )
-        if chosen is None:
-            raise NotFoundError(f"The {side.value} names no release that is known here.")
-        return _adopt(actor, site, environment, chosen)
+        if side is Accept.DISK:
+            chosen = _release_on_disk(site, environment_name)
+        else:
+            chosen = environment.release
+        if chosen is not None:
+            return _adopt(actor, site, environment, chosen)
+        if side is Accept.DISK:
+            raise NotFoundError("The disk shows no release that is known here.")
+        _show_nothing(actor, site, environment)
+        return None
 
 
 def pending() -> int:
@@ -139,12 +193,15 @@ def _is_abandoned(slug: str, name: str) -> bool:
         return False
 
 
-def _settle_if_free(site: Site, name: str) -> Outcome:
+def _settle_if_free(site_id: int, slug: str, name: str) -> Outcome:
     try:
-        with switching.environment_turn(slug=site.slug, environment=name):
-            return _settle(site, name)
+        with switching.environment_turn(slug=slug, environment=name):
+            site = db.session.get(Site, site_id, populate_existing=True)
+            return Outcome.CLEAN if site is None else _settle(site, name)
     except ConflictError:
         return Outcome.BUSY
+    except NotFoundError:
+        return Outcome.CLEAN  # deleted a moment ago
 
 
 def _settle(site: Site, name: str) -> Outcome:
@@ -168,7 +225,11 @@ def _settle(site: Site, name: str) -> Outcome:
     if outcome is not Outcome.CLEAN:
         return outcome
     expected = environment.release.digest if environment.release else None
-    return Outcome.CLEAN if link == expected else _raise_alarm(site, environment, link)
+    if link != expected:
+        return _raise_alarm(site, environment, link)
+    if environment.drift_seen_at is not None:
+        _end_alarm(site, environment)
+    return Outcome.CLEAN
 
 
 def _waiting_rollbacks(site: Site, name: str, link: str | None) -> list[OfflineRollback]:
@@ -215,6 +276,12 @@ def _finish(site: Site, running: Promotion, link: str | None) -> Outcome:
         promotion.error_code = ErrorCode.DRIFT_DETECTED.value
         promotion.error_detail = "The pointer shows neither the old nor the new release."
         promotion.finished_at = utc_now()
+        audit.record(
+            actor=_actor_of(promotion),
+            action="promotion.needs_attention",
+            target=switching.promotion_target(site=site, promotion=promotion),
+            after={"code": ErrorCode.DRIFT_DETECTED.value},
+        )
     return _raise_alarm(site, _environment(site, running.to_environment), link)
 
 
@@ -261,9 +328,7 @@ def _raise_alarm(site: Site, environment: Environment, link: str | None) -> Outc
             audit.record(
                 actor=system_actor(),
                 action="environment.drift_detected",
-                target=audit.Target(
-                    type="environment", id=f"{site.slug}/{environment.name}", site_id=site.id
-                ),
+                target=_target(site, environment),
                 after={"link": link},
             )
     logger.error(
@@ -271,6 +336,48 @@ def _raise_alarm(site: Site, environment: Environment, link: str | None) -> Outc
         extra={"site": site.slug, "environment": environment.name, "link": link},
     )
     return Outcome.DRIFT
+
+
+def _end_alarm(site: Site, environment: Environment) -> None:
+    """Note that somebody mended the pointer by hand, so that the next drift is told again."""
+    with transaction() as session:
+        fresh = session.get_one(Environment, environment.id, populate_existing=True)
+        fresh.drift_seen_at = None
+        audit.record(
+            actor=system_actor(),
+            action="environment.drift_ended",
+            target=_target(site, environment),
+        )
+
+
+def _target(site: Site, environment: Environment) -> audit.Target:
+    name = f"{site.slug}/{environment.name}"
+    return audit.Target(type="environment", id=name, site_id=site.id)
+
+
+def _refuse_foreign_pointer(slug: str, name: str) -> None:
+    pointer = site_store().layout.pointer(slug, name)
+    if pointer.exists() and not pointer.is_symlink():
+        raise ConflictError(
+            f"{pointer} is no link. Move away what lies there, then choose again.",
+            code=ErrorCode.DRIFT_DETECTED,
+        )
+
+
+def _show_nothing(actor: Actor, site: Site, environment: Environment) -> None:
+    """Take away the pointer of an environment that, as the history says, was never promoted."""
+    slug, name = site.slug, environment.name
+    with transaction() as session:
+        fresh = session.get_one(Environment, environment.id, populate_existing=True)
+        fresh.drift_seen_at = None
+        audit.record(
+            actor=actor,
+            action="environment.drift_resolved",
+            target=_target(site, environment),
+            after={"release": None},
+        )
+    site_store().remove_environment(slug, name)
+    hosts.sync()
 
 
 def _adopt(actor: Actor, site: Site, environment: Environment, chosen: Release) -> Promotion:
@@ -290,11 +397,14 @@ def _adopt(actor: Actor, site: Site, environment: Environment, chosen: Release) 
 
 
 def _environment(site: Site, name: str) -> Environment:
-    return db.session.scalars(
+    environment = db.session.scalar(
         select(Environment)
         .where(Environment.site_id == site.id, Environment.name == name)
         .execution_options(populate_existing=True)
-    ).one()
+    )
+    if environment is None:
+        raise NotFoundError("The site has no such environment.")
+    return environment
 
 
 def _link(slug: str, name: str) -> tuple[str | None, bool]:

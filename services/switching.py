@@ -163,7 +163,7 @@ def execute(
     try:
         site_store().switch(slug, name, journal)
     except (StorageError, OSError) as error:
-        if site_store().pointer(slug, name) != new_digest:
+        if not _shows(slug, name, new_digest):
             raise _failed(actor, site, promotion_id, error) from error
     failpoints.hit(AFTER_SWITCH)
     watch.lap("switch")
@@ -227,6 +227,13 @@ def fail(*, actor: Actor, site: Site, promotion_id: int, code: ErrorCode, detail
         return promotion
 
 
+def _shows(slug: str, environment: str, digest: str) -> bool:
+    try:
+        return site_store().pointer(slug, environment) == digest
+    except (PointerError, OSError):
+        return False
+
+
 def promotion_target(*, site: Site, promotion: Promotion) -> audit.Target:
     """Return the audit target of a promotion."""
     return audit.Target(type="promotion", id=f"{site.slug}/{promotion.number}", site_id=site.id)
@@ -245,7 +252,15 @@ def _move(environment: Environment, promotion: Promotion, actor: Actor, hold: st
         environment.held_by = actor.username or actor.via.value
         environment.hold_reason = hold
     elif promotion.kind is PromotionKind.PROMOTE:
+        clear_hold(environment)
+
+
+def clear_hold(environment: Environment) -> None:
+    """Let tokens and automatic publishing in again; call inside a transaction."""
+    if environment.held_at is not None:
         environment.held_at = environment.held_by = environment.hold_reason = None
+        environment.updated_at = utc_now()
+        environment.version += 1
 
 
 def _keep_backup(promotion: Promotion) -> None:
