@@ -1,12 +1,13 @@
 """Environments: the places a site is served from, their rules, domains, locks and holds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlsplit
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import InstrumentedAttribute, joinedload, selectinload
 
 from core.clock import isoformat, utc_now
 from core.errors import (
@@ -33,6 +34,13 @@ from services.transaction import changed_rows, end_reading, transaction
 WRITE = ("sites:read", "environments:write")
 MAX_DOMAINS = 50
 TURN_SECONDS = 5.0
+DETAILS = (
+    joinedload(Environment.release),
+    joinedload(Environment.previous_release),
+    joinedload(Environment.promoted_by),
+    selectinload(Environment.domains),
+)
+"""What a list of environments shows of other tables, read with it."""
 SORTABLE = {
     "rank": Environment.rank,
     "name": Environment.name,
@@ -58,6 +66,7 @@ def list_environments(*, actor: Actor, slug: str) -> list[Environment]:
             select(Environment)
             .where(Environment.site_id == site.id)
             .order_by(Environment.rank, Environment.id)
+            .options(*DETAILS)
         )
     )
 
@@ -65,7 +74,7 @@ def list_environments(*, actor: Actor, slug: str) -> list[Environment]:
 def page_of_environments(*, actor: Actor, slug: str, page: PageRequest) -> Page[Environment]:
     """Return one page of the environments of a site."""
     site = access.find_site(actor=actor, slug=slug)
-    query = select(Environment).where(Environment.site_id == site.id)
+    query = select(Environment).where(Environment.site_id == site.id).options(*DETAILS)
     return paginate(query, page, sortable=SORTABLE, default="rank", tiebreak=Environment.id)
 
 
@@ -111,6 +120,8 @@ def create_environment(
     site = access.find_site(actor=actor, slug=slug, scopes=WRITE)
     if not is_environment(name):
         raise InvalidInputError.field("/name", "This name is reserved.", code="reserved")
+    access.require_environment(actor=actor, environment=name, scope="environments:write")
+    domains = list(dict.fromkeys(domains))
     _check_domains(domains)
     now = utc_now()
     environment = Environment(
@@ -158,11 +169,12 @@ def update_environment(
     access.require_environment(actor=actor, environment=name, scope="environments:write")
     if change.domains is not None:
         _check_domains(change.domains)
-    before = _rules(environment)
     try:
         with transaction() as session:
             _touch(environment, expected_version)
             session.refresh(environment)
+            before = _rules(environment)
+            held = [domain.host for domain in environment.domains]
             _apply(environment, change)
             audit.record(
                 actor=actor,
@@ -173,7 +185,8 @@ def update_environment(
             )
     except IntegrityError as error:
         raise ConflictError("One of the domains is taken already.") from error
-    hosts.sync()
+    if change.domains is not None:
+        hosts.refresh_domains(names={*change.domains, *held})
     return environment
 
 
@@ -242,7 +255,9 @@ def lock(
 def unlock(*, actor: Actor, slug: str, name: str) -> Environment:
     """Let promotions in again; does nothing when there is no lock."""
     values = {"locked_at": None, "locked_by": None, "lock_reason": None, "lock_expires_at": None}
-    return _mark(actor, slug, name, "environment.unlocked", values, None)
+    return _mark(
+        actor, slug, name, "environment.unlocked", values, None, only_if=Environment.locked_at
+    )
 
 
 def lift_hold(*, actor: Actor, slug: str, name: str) -> Environment:
@@ -260,7 +275,14 @@ def lift_hold(*, actor: Actor, slug: str, name: str) -> Environment:
         )
     values = {"held_at": None, "held_by": None, "hold_reason": None}
     return _mark(
-        actor, slug, name, "environment.hold_lifted", values, None, scopes=("promotions:write",)
+        actor,
+        slug,
+        name,
+        "environment.hold_lifted",
+        values,
+        None,
+        scopes=("promotions:write",),
+        only_if=Environment.held_at,
     )
 
 
@@ -278,20 +300,39 @@ def _mark(
     action: str,
     values: Mapping[str, object],
     after: Mapping[str, object] | None,
+    *,
     scopes: tuple[str, ...] = WRITE,
+    only_if: InstrumentedAttribute[datetime | None] | None = None,
 ) -> Environment:
+    """Write `values`; nothing at all when the column `only_if` is empty."""
     site = access.find_site(actor=actor, slug=slug, scopes=scopes)
     environment = find_environment(site=site, name=name)
     access.require_environment(actor=actor, environment=name, scope=scopes[-1])
     with transaction() as session:
-        session.execute(
-            update(Environment)
-            .where(Environment.id == environment.id)
-            .values(**values, version=Environment.version + 1, updated_at=utc_now())
+        session.get_one(Environment, environment.id, with_for_update=True, populate_existing=True)
+        before = _marks(environment, values)
+        statement = update(Environment).where(Environment.id == environment.id)
+        if only_if is not None:
+            statement = statement.where(only_if.is_not(None))
+        changed = changed_rows(
+            statement.values(**values, version=Environment.version + 1, updated_at=utc_now())
         )
-        audit.record(actor=actor, action=action, target=_target(site, name), after=after)
+        if changed:
+            target = _target(site, name)
+            audit.record(actor=actor, action=action, target=target, before=before, after=after)
         session.refresh(environment)
     return environment
+
+
+def _marks(environment: Environment, names: Iterable[str]) -> dict[str, object] | None:
+    """Return the lock or hold that is about to change as JSON values, None without one."""
+    values = {name: getattr(environment, name) for name in names}
+    shown = {
+        name: isoformat(value) if isinstance(value, datetime) else value
+        for name, value in values.items()
+        if value is not None
+    }
+    return shown or None
 
 
 def _touch(environment: Environment, expected_version: int | None) -> None:

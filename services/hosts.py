@@ -1,5 +1,8 @@
 """At which hosts environments and releases are served, on disk as in the database."""
 
+from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager
+
 from sqlalchemy import select
 
 from core.extensions import site_store
@@ -10,6 +13,7 @@ from models.releases import Release, ReleaseState
 from models.sites import Site
 from services.names import HOST_DIGEST_LENGTH
 from services.transaction import end_reading
+from storage.locks import LOCKS_FOLDER, file_lock
 
 MAIN = "main"
 
@@ -23,6 +27,11 @@ def environment_host(*, slug: str, environment: str) -> str:
 def release_host(*, slug: str, digest: str) -> str:
     """Return the unguessable host that shows one release."""
     return f"{digest[:HOST_DIGEST_LENGTH]}--{slug}.{current_settings().sites_domain}"
+
+
+def _turn() -> AbstractContextManager[None]:
+    """Take turns at changing hosts, so that no link is written by what was read before."""
+    return file_lock(site_store().layout.root / LOCKS_FOLDER / "hosts", wait_seconds=None)
 
 
 def point_environment(*, slug: str, environment: str, domains: list[str]) -> None:
@@ -50,17 +59,32 @@ def sync() -> int:
     Run by recovery: a crash between a row and its link is mended here. The disk is read before
     the database: rows come before their links, so a link that is found has its row by then.
     """
-    found = site_store().hosts()
     end_reading()
-    wanted = _wanted()
-    changed = 0
-    for host, target in wanted.items():
-        if found.get(host) != target:
-            _point(host, target)
-            changed += 1
+    with _turn():
+        found = site_store().hosts()
+        wanted = _wanted()
+        end_reading()
+        return _apply(found, wanted)
+
+
+def refresh_domains(*, names: Collection[str]) -> int:
+    """Make these domains on disk what the database knows; return how many had to be changed."""
+    end_reading()
+    with _turn():
+        every = site_store().hosts()
+        found = {host: every[host] for host in names if host in every}
+        wanted = _domains(names)
+        end_reading()
+        return _apply(found, wanted)
+
+
+def _apply(found: Mapping[str, str], wanted: Mapping[str, str]) -> int:
+    changed = [host for host, target in wanted.items() if found.get(host) != target]
     surplus = [host for host in found if host not in wanted]
+    for host in changed:
+        _point(host, wanted[host])
     remove(names=surplus)
-    return changed + len(surplus)
+    return len(changed) + len(surplus)
 
 
 def _point(host: str, target: str) -> None:
@@ -83,11 +107,15 @@ def _wanted() -> dict[str, str]:
     )
     for slug, digest in db.session.execute(releases):
         wanted[release_host(slug=slug, digest=digest)] = f"{slug}/releases/{digest}"
-    domains = (
+    return wanted | _domains()
+
+
+def _domains(names: Collection[str] | None = None) -> dict[str, str]:
+    query = (
         select(Domain.host, Site.slug, Environment.name)
         .join(Environment, Domain.environment_id == Environment.id)
         .join(Environment.site)
     )
-    for host, slug, name in db.session.execute(domains):
-        wanted[host] = f"{slug}/{name}"
-    return wanted
+    if names is not None:
+        query = query.where(Domain.host.in_(names))
+    return {host: f"{slug}/{name}" for host, slug, name in db.session.execute(query)}
