@@ -11,7 +11,7 @@ from models.releases import Release, ReleaseState
 from models.sites import Site
 from services import access, audit
 from services.actors import Actor, system_actor
-from services.environments import find_environment
+from services.plans import environment_named
 from services.storage_errors import translated_storage_errors
 from services.transaction import end_reading, transaction
 from storage.errors import DamagedReleaseError, ReleaseMissingError
@@ -35,10 +35,11 @@ def examine(*, actor: Actor, slug: str, environment: str, full: bool = False) ->
     every file is read and hashed, which takes about a second for each gigabyte.
 
     Raises:
-        NotFoundError: site or environment do not exist or may not be seen.
+        NotFoundError: the site does not exist or may not be seen.
+        InvalidInputError: the site has no such environment.
     """
     site = access.find_site(actor=actor, slug=slug)
-    place = find_environment(site=site, name=environment)
+    place = environment_named(site=site, name=environment, pointer="?environment")
     expected = place.release.digest if place.release else None
     site_id = site.id
     end_reading()
@@ -115,6 +116,18 @@ def verify_release(*, release_id: int, full: bool = True) -> bool:
                 ),
             )
     return clean
+
+
+def look_again(*, site_id: int) -> None:
+    """Verify the damaged releases of a site again: an upload may have healed what they share."""
+    query = select(Release.id).where(
+        Release.site_id == site_id,
+        Release.state == ReleaseState.READY,
+        Release.verified_at.is_(None),
+    )
+    damaged = list(db.session.scalars(query))
+    for release_id in damaged:
+        verify_release(release_id=release_id, full=False)
 
 
 def _is_clean(slug: str, digest: str, *, full: bool) -> bool:

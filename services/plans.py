@@ -5,14 +5,16 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from sqlalchemy import select
+
 from core.errors import ConflictError, ErrorCode, InvalidInputError
 from core.extensions import site_store
+from models.engine import db
 from models.environments import Environment
 from models.releases import Release, ReleaseState
 from models.sites import Site
 from services import access, releases
 from services.actors import Actor
-from services.environments import list_environments
 from services.storage_errors import translated_storage_errors
 from services.transaction import end_reading
 from storage.manifests import ManifestEntry
@@ -66,9 +68,9 @@ def plan(
         ConflictError: `release_not_ready`, there is nothing to promote.
     """
     site = access.find_site(actor=actor, slug=slug)
-    environment = environment_named(actor=actor, site=site, name=to, pointer="?to")
-    candidate = source_release(
-        actor=actor, site=site, to=environment, from_environment=from_environment, release=release
+    environment = environment_named(site=site, name=to, pointer="?to")
+    candidate, _ = source_release(
+        site=site, to=environment, from_environment=from_environment, release=release
     )
     return build(site=site, environment=environment, candidate=candidate)
 
@@ -117,29 +119,30 @@ def hash_of(*, environment: Environment, candidate: Release) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def environment_named(*, actor: Actor, site: Site, name: str, pointer: str) -> Environment:
+def environment_named(*, site: Site, name: str, pointer: str) -> Environment:
     """Return the environment that an input names.
 
     Raises:
         InvalidInputError: the site has none of that name; `pointer` says which input.
     """
-    for environment in list_environments(actor=actor, slug=site.slug):
-        if environment.name == name:
-            return environment
-    raise InvalidInputError.field(
-        pointer, "The site has no such environment.", code="unknown_environment"
+    environment = db.session.scalar(
+        select(Environment).where(Environment.site_id == site.id, Environment.name == name)
     )
+    if environment is None:
+        raise InvalidInputError.field(
+            pointer, "The site has no such environment.", code="unknown_environment"
+        )
+    return environment
 
 
 def source_release(
     *,
-    actor: Actor,
     site: Site,
     to: Environment,
     from_environment: str | None,
     release: int | str | None,
-) -> Release:
-    """Return the release to promote: the one named, or what the source environment shows.
+) -> tuple[Release, str | None]:
+    """Return the release to promote, and the environment it comes from if one is known.
 
     Without either the source is the environment one rank below `to`.
 
@@ -147,10 +150,18 @@ def source_release(
         InvalidInputError: an input names nothing, or both were given and differ.
         ConflictError: `release_not_ready`, the source shows nothing or its files are gone.
     """
+    candidate: Release | None = None
+    source = None
     if release is not None:
-        candidate: Release | None = releases.resolve(site=site, reference=release)
-    else:
-        candidate = _source(actor, site, to, from_environment).release
+        candidate = releases.resolve(site=site, reference=release)
+    if from_environment is not None or release is None:
+        source = _source(site, to, from_environment)
+        if release is None:
+            candidate = source.release
+        elif source.release is not candidate:
+            raise InvalidInputError.field(
+                "/from", "This environment shows another release than `release`.", code="differs"
+            )
     if candidate is None:
         raise ConflictError(
             "There is nothing to promote: the source shows no release yet.",
@@ -162,33 +173,25 @@ def source_release(
             code=ErrorCode.RELEASE_NOT_READY,
             members={"release": candidate.number, "state": candidate.state.value},
         )
-    return candidate
+    return candidate, source.name if source else None
 
 
-def source_name(*, actor: Actor, site: Site, to: Environment, given: str | None) -> str | None:
-    """Return the environment a promotion comes from when no release is named."""
-    return given if given is not None else _below(actor, site, to)
-
-
-def _source(actor: Actor, site: Site, to: Environment, given: str | None) -> Environment:
-    name = source_name(actor=actor, site=site, to=to, given=given)
-    if name is None:
+def _source(site: Site, to: Environment, given: str | None) -> Environment:
+    if given == to.name:
+        raise InvalidInputError.field("/from", "Source and target are the same.", code="same")
+    if given is not None:
+        return environment_named(site=site, name=given, pointer="/from")
+    below = db.session.scalar(
+        select(Environment)
+        .where(Environment.site_id == site.id, Environment.rank < to.rank)
+        .order_by(Environment.rank.desc(), Environment.id.desc())
+        .limit(1)
+    )
+    if below is None:
         raise InvalidInputError.field(
             "/from", "No environment ranks below this one; name a release.", code="required"
         )
-    if name == to.name:
-        raise InvalidInputError.field("/from", "Source and target are the same.", code="same")
-    return environment_named(actor=actor, site=site, name=name, pointer="/from")
-
-
-def _below(actor: Actor, site: Site, to: Environment) -> str | None:
-    ranked = list_environments(actor=actor, slug=site.slug)
-    lower = [
-        environment.name
-        for environment in ranked
-        if environment.rank < to.rank and environment.id != to.id
-    ]
-    return lower[-1] if lower else None
+    return below
 
 
 def _entry(entry: ManifestEntry, previous: ManifestEntry | None = None) -> PlanEntry:

@@ -138,7 +138,7 @@ def dry_run(*, actor: Actor, slug: str, order: PromotionOrder) -> DryRun:
         ConflictError: there is nothing to compare.
     """
     site, environment = _find(actor, slug, order)
-    candidate = _candidate(actor, site, environment, order)
+    candidate, _ = _candidate(site, environment, order)
     refusal: DomainError | None = None
     try:
         _check(actor, environment, candidate, order)
@@ -160,7 +160,10 @@ def unchanged(
     comment: str | None = None,
     from_environment: str | None = None,
 ) -> Promotion:
-    """Record a promotion of what is live already; call inside a transaction."""
+    """Record a promotion of what is live already; call inside a transaction.
+
+    A promotion on purpose lifts the hold of a rollback, also when it moves nothing.
+    """
     promotion = switching.new_promotion(
         actor=actor,
         site=site,
@@ -173,6 +176,8 @@ def unchanged(
     promotion.state, promotion.result = PromotionState.SUCCEEDED, PromotionResult.UNCHANGED
     promotion.slot, promotion.phase = None, None
     promotion.generation = environment.generation
+    if kind is PromotionKind.PROMOTE:
+        switching.clear_hold(environment)
     promotion.finished_at = utc_now()
     audit.record(
         actor=actor,
@@ -212,7 +217,7 @@ def check_tree(*, environment: Environment, candidate: Release) -> None:
 
 def _find(actor: Actor, slug: str, order: PromotionOrder) -> tuple[Site, Environment]:
     site = access.find_site(actor=actor, slug=slug, scopes=WRITE)
-    environment = plans.environment_named(actor=actor, site=site, name=order.to, pointer="/to")
+    environment = plans.environment_named(site=site, name=order.to, pointer="/to")
     access.require_environment(actor=actor, environment=order.to, scope="promotions:write")
     return site, environment
 
@@ -223,15 +228,10 @@ def _begin(actor: Actor, site: Site, environment_id: int, order: PromotionOrder)
             environment = session.get_one(
                 Environment, environment_id, with_for_update=True, populate_existing=True
             )
-            candidate = _candidate(actor, site, environment, order)
-            session.refresh(candidate, with_for_update=True)
+            candidate, source = _candidate(site, environment, order)
+            session.get_one(Release, candidate.id, with_for_update=True, populate_existing=True)
             _check(actor, environment, candidate, order)
             plan_hash = plans.hash_of(environment=environment, candidate=candidate)
-            source = None
-            if order.release is None:
-                source = plans.source_name(
-                    actor=actor, site=site, to=environment, given=order.from_environment
-                )
             if environment.release_id == candidate.id:
                 return unchanged(
                     actor=actor,
@@ -257,10 +257,9 @@ def _begin(actor: Actor, site: Site, environment_id: int, order: PromotionOrder)
 
 
 def _candidate(
-    actor: Actor, site: Site, environment: Environment, order: PromotionOrder
-) -> Release:
+    site: Site, environment: Environment, order: PromotionOrder
+) -> tuple[Release, str | None]:
     return plans.source_release(
-        actor=actor,
         site=site,
         to=environment,
         from_environment=order.from_environment,

@@ -1,15 +1,17 @@
 """What happens to an upload after it was received: it is published where the policy says so."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from sqlalchemy.exc import IntegrityError
 
-from core.errors import ConflictError, ErrorCode
+from core.errors import ConflictError, DomainError, ErrorCode
 from models.environments import Environment
 from models.promotions import Promotion, PromotionKind, PromotionResult
-from models.releases import Release
+from models.releases import Release, ReleaseState
 from models.sites import Site
-from services import access, plans, promotions, recovery, releases, switching
+from services import access, drift, plans, promotions, recovery, releases, switching
 from services.actors import Actor
 from services.environments import is_locked, list_environments
 from services.promotions import PromotionOrder
@@ -60,16 +62,30 @@ def upload(
     site = access.find_site(actor=actor, slug=slug, scopes=releases.WRITE)
     automatic, asked = _targets(actor, site, to)
     received = releases.receive(actor=actor, slug=slug, stream=stream, options=options)
-    published = [
-        promotion
-        for name in automatic
-        if (promotion := _publish(actor, site, name, received.release.id)) is not None
-    ]
-    promotion = None
-    if asked is not None:
-        order = PromotionOrder(to=asked, release=received.release.number)
-        promotion = promotions.promote(actor=actor, slug=slug, order=order)
+    release_id, number = received.release.id, received.release.number
+    drift.look_again(site_id=site.id)
+    with _release_named(number):
+        published = [
+            promotion
+            for name in automatic
+            if (promotion := _publish(actor, site, name, release_id)) is not None
+        ]
+        promotion = None
+        if asked is not None:
+            order = PromotionOrder(to=asked, release=number)
+            promotion = promotions.promote(actor=actor, slug=slug, order=order)
     return PublishedUpload(upload=received, published=tuple(published), promotion=promotion)
+
+
+@contextmanager
+def _release_named(number: int) -> Iterator[None]:
+    """Say in a refusal that the upload itself was kept, and under which number."""
+    try:
+        yield
+    except DomainError as error:
+        error.members.setdefault("release", number)
+        error.detail = f"The upload was kept as release {number}. {error.detail}"
+        raise
 
 
 def _targets(actor: Actor, site: Site, to: str | None) -> tuple[list[str], str | None]:
@@ -84,7 +100,7 @@ def _targets(actor: Actor, site: Site, to: str | None) -> tuple[list[str], str |
             and (actor.token_environments is None or environment.name in actor.token_environments)
         ]
         return automatic, None
-    environment = plans.environment_named(actor=actor, site=site, name=to, pointer="?to")
+    environment = plans.environment_named(site=site, name=to, pointer="?to")
     access.require_environment(actor=actor, environment=to, scope="releases:write")
     if environment.policy.get("auto"):
         return [to], None
@@ -118,7 +134,7 @@ def _publish(actor: Actor, site: Site, name: str, release_id: int) -> Promotion 
 def _begin(actor: Actor, site: Site, name: str, release_id: int) -> Promotion | None:
     try:
         with transaction() as session:
-            found = plans.environment_named(actor=actor, site=site, name=name, pointer="?to")
+            found = plans.environment_named(site=site, name=name, pointer="?to")
             environment = session.get_one(
                 Environment, found.id, with_for_update=True, populate_existing=True
             )
@@ -147,6 +163,8 @@ def _begin(actor: Actor, site: Site, name: str, release_id: int) -> Promotion | 
 
 
 def _is_stopped(environment: Environment, release: Release) -> bool:
+    if release.state is not ReleaseState.READY:
+        return True  # deleted since it was stored
     if is_locked(environment=environment) or environment.held_at is not None:
         return True
     live = environment.release

@@ -1,6 +1,6 @@
 """Rollbacks: back to what was live before, with a hold against automatic promotions."""
 
-from sqlalchemy import select
+from sqlalchemy import case, func, select
 from sqlalchemy.exc import IntegrityError
 
 from core.errors import ConflictError, ErrorCode, InvalidInputError
@@ -22,6 +22,7 @@ from services.switching import Stopwatch
 from services.transaction import transaction
 
 WRITE = ("sites:read", "promotions:rollback")
+MAX_CANDIDATES = 20
 
 
 def roll_back(
@@ -48,9 +49,7 @@ def roll_back(
     """
     watch = Stopwatch()
     site = access.find_site(actor=actor, slug=slug, scopes=WRITE)
-    place = plans.environment_named(
-        actor=actor, site=site, name=environment, pointer="/environment"
-    )
+    place = plans.environment_named(site=site, name=environment, pointer="/environment")
     access.require_environment(actor=actor, environment=environment, scope="promotions:rollback")
     with switching.environment_turn(slug=slug, environment=environment):
         recovery.settle(site=site, environment_name=environment)
@@ -77,7 +76,8 @@ def _begin(
                 Environment, environment_id, with_for_update=True, populate_existing=True
             )
             target = _target(site, environment, release, backup)
-            session.refresh(target, with_for_update=True)
+            session.get_one(Release, target.id, with_for_update=True, populate_existing=True)
+            _usable(site, target)
             if environment.release_id == target.id:
                 return promotions.unchanged(
                     actor=actor,
@@ -109,7 +109,7 @@ def _target(
     if backup is not None:
         return _usable(site, _backed_up(site, environment, backup))
     for candidate in _earlier(environment):
-        if not candidate.bad and _is_usable(site, candidate):
+        if _is_usable(site, candidate):
             return candidate
     raise ConflictError(
         "There is no earlier release to return to.", code=ErrorCode.RELEASE_NOT_READY
@@ -132,32 +132,43 @@ def _backed_up(site: Site, environment: Environment, backup: str) -> Release:
 
 
 def _earlier(environment: Environment) -> list[Release]:
-    """Return the releases that were live before the present one, newest first.
+    """Return the good releases that were live before the present one, newest first.
 
     "Before" counts from the promotion that brought the present release, not from the rollback
     that returned to it: a second rollback goes further back, not to and fro.
     """
-    moves = list(
-        db.session.scalars(
-            select(Promotion)
-            .where(
-                Promotion.environment_id == environment.id,
-                Promotion.state == PromotionState.SUCCEEDED,
-                Promotion.result == PromotionResult.SWITCHED,
-            )
-            .order_by(Promotion.number.desc())
-        )
+    moves = (
+        Promotion.environment_id == environment.id,
+        Promotion.state == PromotionState.SUCCEEDED,
+        Promotion.result == PromotionResult.SWITCHED,
     )
-    arrivals = [move for move in moves if move.release_id == environment.release_id]
-    forward = [move for move in arrivals if move.kind is not PromotionKind.ROLLBACK]
-    brought = next(iter(forward or arrivals), None)
+    is_rollback = case((Promotion.kind == PromotionKind.ROLLBACK, 1), else_=0)
+    brought = db.session.scalar(
+        select(Promotion.number)
+        .where(*moves, Promotion.release_id == environment.release_id)
+        .order_by(is_rollback, Promotion.number.desc())
+        .limit(1)
+    )
     if brought is None:
         return []
-    seen: dict[int, Release] = {}
-    for move in moves:
-        if move.number < brought.number and move.release_id != environment.release_id:
-            seen.setdefault(move.release_id, move.release)
-    return list(seen.values())
+    shown = (
+        select(Promotion.release_id, func.max(Promotion.number).label("number"))
+        .where(*moves, Promotion.number < brought, Promotion.release_id != environment.release_id)
+        .group_by(Promotion.release_id)
+        .subquery()
+    )
+    query = (
+        select(Release)
+        .join(shown, shown.c.release_id == Release.id)
+        .where(
+            Release.state == ReleaseState.READY,
+            Release.verified_at.is_not(None),
+            Release.bad.is_(False),
+        )
+        .order_by(shown.c.number.desc())
+        .limit(MAX_CANDIDATES)
+    )
+    return list(db.session.scalars(query))
 
 
 def _is_usable(site: Site, release: Release) -> bool:

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from datetime import timedelta
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import Select, delete, func, or_, select, update
 
 from core.clock import utc_now
 from core.extensions import site_store
@@ -52,18 +52,24 @@ def compress_next(*, should_stop: Callable[[], bool]) -> bool:
 
 
 def scrub_next() -> bool:
-    """Read and hash the release whose verification is the oldest.
+    """Read and hash the release whose verification is the oldest, and one of the damaged.
+
+    A damaged one may have been healed by an upload of the same content to another site.
 
     Returns:
-        False when all were verified within SCRUB_EVERY_DAYS.
+        False when none is damaged and all were verified within SCRUB_EVERY_DAYS.
     """
+    ready = select(Release.id).where(Release.state == ReleaseState.READY).limit(1)
     due = utc_now() - timedelta(days=SCRUB_EVERY_DAYS)
-    release_id = db.session.scalar(
-        select(Release.id)
-        .where(Release.state == ReleaseState.READY, Release.verified_at < due)
-        .order_by(Release.verified_at)
-        .limit(1)
+    queries = (
+        ready.where(Release.verified_at < due).order_by(Release.verified_at),
+        ready.where(Release.verified_at.is_(None)).order_by(func.random()),
     )
+    return sum(_scrub(query) for query in queries) > 0
+
+
+def _scrub(query: Select[int]) -> bool:
+    release_id = db.session.scalar(query)
     end_reading()
     if release_id is None:
         return False
