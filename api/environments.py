@@ -78,7 +78,7 @@ class EnvironmentItem(Resource):
         body=EnvironmentPatch,
         response=EnvironmentOut,
         scopes=("environments:write",),
-        guard=guards.on_site("environments:write"),
+        guard=guards.on_environment("environments:write"),
         current=current_environment,
         errors=(ErrorCode.ALREADY_EXISTS,),
         example={"policy": {"auto": True}},
@@ -105,7 +105,7 @@ class EnvironmentItem(Resource):
         summary="Delete an environment",
         status=204,
         scopes=("environments:write",),
-        guard=guards.on_site("environments:write"),
+        guard=guards.on_environment("environments:write"),
         errors=(ErrorCode.ENVIRONMENT_IN_USE, ErrorCode.PROMOTION_IN_PROGRESS),
     )
     def delete(self, actor: Actor, slug: str, name: str) -> Any:
@@ -123,7 +123,7 @@ class EnvironmentLock(Resource):
         body=LockIn,
         response=EnvironmentOut,
         scopes=("environments:write",),
-        guard=guards.on_site("environments:write"),
+        guard=guards.on_environment("environments:write"),
         example={"reason": "Trade fair until Friday"},
     )
     def put(self, actor: Actor, slug: str, name: str, body: dict[str, Any]) -> EnvironmentView:
@@ -135,7 +135,7 @@ class EnvironmentLock(Resource):
         summary="Unlock an environment",
         status=204,
         scopes=("environments:write",),
-        guard=guards.on_site("environments:write"),
+        guard=guards.on_environment("environments:write"),
     )
     def delete(self, actor: Actor, slug: str, name: str) -> Any:
         """Let promotions in again."""
@@ -151,7 +151,7 @@ class EnvironmentHold(Resource):
         description="By a person who is signed in; a token cannot.",
         status=204,
         scopes=("promotions:write",),
-        guard=guards.on_site("promotions:write"),
+        guard=guards.on_environment("promotions:write"),
         errors=(ErrorCode.SESSION_REQUIRED,),
     )
     def delete(self, actor: Actor, slug: str, name: str) -> Any:

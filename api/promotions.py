@@ -1,7 +1,5 @@
 """`/sites/{slug}/plan`, `promotions`, `rollback`, `backups` and `drift`."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from flask_restx import Namespace, Resource
@@ -9,6 +7,7 @@ from flask_restx import Namespace, Resource
 from api import guards
 from api.endpoint import endpoint
 from api.operation import Paging
+from api.promotion_problems import shown_in_problem
 from api.representations import Answer
 from api.schemas.promotions import (
     BackupOut,
@@ -24,7 +23,7 @@ from api.schemas.promotions import (
     RollbackIn,
     WaitQuery,
 )
-from core.errors import DomainError, ErrorCode
+from core.errors import ErrorCode
 from models.promotions import Promotion
 from services import backups, drift, plans, promotion_views, promotions, rollbacks
 from services.actors import Actor
@@ -35,7 +34,6 @@ from services.plans import Plan
 from services.promotion_views import PromotionView
 from services.promotions import PromotionOrder
 
-PROMOTION_OUT = PromotionOut()
 REFUSALS = (
     ErrorCode.PROMOTION_IN_PROGRESS,
     ErrorCode.RELEASE_NOT_READY,
@@ -107,7 +105,7 @@ class PromotionList(Resource):
             trial = promotions.dry_run(actor=actor, slug=slug, order=order)
             document = {**vars(trial.plan), "would": trial.would, "refusal": trial.refusal}
             return Answer(value=document, status=200)
-        with _shown_in_problem(slug):
+        with shown_in_problem(slug):
             promotion = promotions.promote(actor=actor, slug=slug, order=order)
         return _made(slug, promotion)
 
@@ -142,7 +140,7 @@ class Rollback(Resource):
     )
     def post(self, actor: Actor, slug: str, body: dict[str, Any]) -> Answer:
         """Show an earlier release again."""
-        with _shown_in_problem(slug):
+        with shown_in_problem(slug):
             promotion = rollbacks.roll_back(actor=actor, slug=slug, **body)
         return _made(slug, promotion)
 
@@ -207,15 +205,3 @@ def _made(slug: str, promotion: Promotion) -> Answer:
     return Answer(
         value=_view(slug, promotion), location=f"/sites/{slug}/promotions/{promotion.number}"
     )
-
-
-@contextmanager
-def _shown_in_problem(slug: str) -> Iterator[None]:
-    """Write a promotion that began and did not succeed into its problem."""
-    try:
-        yield
-    except DomainError as error:
-        promotion = error.members.get("promotion")
-        if isinstance(promotion, Promotion):
-            error.members["promotion"] = PROMOTION_OUT.dump(_view(slug, promotion))
-        raise

@@ -6,8 +6,10 @@ from flask import Response
 from flask_restx import Namespace, Resource
 
 from api import guards
+from api.conditional import is_not_modified
 from api.endpoint import endpoint, no_content
 from api.operation import Paging, Upload
+from api.promotion_problems import shown_in_problem
 from api.representations import Answer
 from api.schemas.promotions import WaitQuery
 from api.schemas.releases import (
@@ -81,17 +83,13 @@ class ReleaseList(Resource):
             commit=query.get("commit"),
             source_url=query.get("source_url"),
         )
-        uploaded = publishing.upload(
-            actor=actor,
-            slug=slug,
-            stream=body,
-            to=query.get("to"),
-            options=ReceiveOptions(
-                strip=query["strip"],
-                allow_secret_files=query["allow_secret_files"],
-                note=note,
-            ),
+        options = ReceiveOptions(
+            strip=query["strip"], allow_secret_files=query["allow_secret_files"], note=note
         )
+        with shown_in_problem(slug):
+            uploaded = publishing.upload(
+                actor=actor, slug=slug, stream=body, to=query.get("to"), options=options
+            )
         view = release_views.describe_upload(slug=slug, uploaded=uploaded)
         return Answer(
             value=view,
@@ -115,7 +113,7 @@ class ReleaseItem(Resource):
         body=ReleasePatch,
         response=ReleaseOut,
         scopes=("releases:write",),
-        guard=guards.on_site("releases:write"),
+        guard=guards.on_release("releases:write"),
         current=current_release,
         example={"pinned": True},
     )
@@ -142,7 +140,7 @@ class ReleaseItem(Resource):
         description="The release stays listed as `archived`.",
         status=204,
         scopes=("releases:write",),
-        guard=guards.on_site("releases:write"),
+        guard=guards.on_release("releases:write"),
         errors=(ErrorCode.RELEASE_PROTECTED,),
     )
     def delete(self, actor: Actor, slug: str, number: int) -> Any:
@@ -177,6 +175,11 @@ class ReleaseFile(Resource):
     def get(self, actor: Actor, slug: str, number: int, path: str) -> Response:
         """Send the file, never as a page of this origin."""
         file = downloads.file_of(actor=actor, slug=slug, number=number, path=path)
+        if is_not_modified(file.sha256):
+            file.close()
+            response = Response(status=304)
+            response.set_etag(file.sha256)
+            return response
         response = Response(file.chunks, mimetype="application/octet-stream")
         response.content_length = file.size_bytes
         response.set_etag(file.sha256)

@@ -1,6 +1,8 @@
 """Releases on the wire."""
 
-from marshmallow import Schema, fields, validate
+from typing import Any
+
+from marshmallow import Schema, fields, post_load, validate
 
 from api.paging import PageQuery, SearchField, SortField
 from api.schemas.common import SHA256, Moment, check_environment, text_field
@@ -57,7 +59,16 @@ class ReleasePatch(Schema):
 
     pinned = fields.Boolean(metadata={"description": "Never prune it."})
     bad = fields.Boolean(metadata={"description": "Refuse to promote it."})
-    message = text_field(500, allow_none=True)
+    message = text_field(
+        500, allow_none=True, metadata={"description": "Null or nothing clears it."}
+    )
+
+    @post_load
+    def no_message(self, data: dict[str, Any], **_options: Any) -> dict[str, Any]:
+        """Write null as the empty message that it means."""
+        if "message" in data:
+            data["message"] = data["message"] or ""
+        return data
 
 
 class PublishedOut(Schema):
