@@ -2,11 +2,14 @@
 
 import http.client
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
 TIMEOUT_SECONDS = 120
+IDLE_SECONDS = 3
+"""The server closes connections that were idle for a little longer."""
 Document = dict[str, object]
 
 
@@ -42,6 +45,7 @@ class Client:
     def __init__(self, port: int, credential: str = "") -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_SECONDS)
         self._credential = credential
+        self._used_at = 0.0
 
     def get(self, path: str, **query: object) -> Answer:
         return self.call("GET", path, query=query)
@@ -89,6 +93,8 @@ class Client:
         sent = {"Host": host, **(headers or {})}
         if self._credential:
             sent["Authorization"] = f"Bearer {self._credential}"
+        if time.monotonic() - self._used_at > IDLE_SECONDS:
+            self._connection.close()
         try:
             self._connection.request(method, target, data, sent)
             response = self._connection.getresponse()
@@ -96,6 +102,7 @@ class Client:
         except (http.client.HTTPException, OSError) as error:
             self._connection.close()
             raise ConnectionError(str(error)) from error
+        self._used_at = time.monotonic()
         return Answer(response.status, dict(response.headers), _document(response, raw))
 
     def close(self) -> None:

@@ -72,6 +72,7 @@ def _campaign(stage: Stage, points: Sequence[str]) -> dict[str, object]:
                 visits += 1
                 if not _die_at(stage, point, scenario):
                     unreached.append(point)
+                scenario.mend(stage, point)
                 seconds, found = settled(installation, stage.sent)
                 recoveries.append(seconds)
                 scenario.afterwards(stage, point)

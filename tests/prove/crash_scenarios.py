@@ -80,10 +80,14 @@ def _nothing(stage: Stage, point: str) -> None:
 
 @dataclass(frozen=True)
 class Scenario:
-    """Preparations while nothing is armed, the work that dies, and the same work afterwards."""
+    """Preparations while nothing is armed, the work that dies, and what follows the restart.
+
+    `mend` repeats the work before the comparison, `afterwards` shows that work goes on.
+    """
 
     work: Step
     prepare: Step = _nothing
+    mend: Step = _nothing
     afterwards: Step = _nothing
 
 
@@ -213,9 +217,9 @@ SCENARIOS: tuple[tuple[str, Scenario], ...] = (
     ("promotion.", ROLLBACK),
     ("host.link", POINT_HOST),
     ("host.removed", Scenario(_set_domains([]), _set_domains(["www.example.org"]))),
-    ("environment.", Scenario(_delete_stage, _make_stage, _make_stage)),
+    ("environment.", Scenario(_delete_stage, _make_stage, afterwards=_make_stage)),
     ("delete.tree", Scenario(_delete_spare, _make_spare)),
-    ("delete.site", Scenario(_delete_site, _make_site, _make_site)),
+    ("delete.site", Scenario(_delete_site, _make_site, afterwards=_make_site)),
     ("sweep.blob", Scenario(_sweep_blobs, _spare_deleted)),
     ("sweep.staging", Scenario(_sweep_staging, _junk_in_staging)),
     ("variant.", Scenario(_upload_compressible)),

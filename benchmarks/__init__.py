@@ -1,0 +1,1 @@
+"""Measurements against the usual ways, both sides in one interleaved run."""
