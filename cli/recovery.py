@@ -17,6 +17,7 @@ MEANINGS = {
     Outcome.IMPORTED: "offline rollbacks were written into the history",
     Outcome.DRIFT: "drift: the disk shows something else than the history says",
 }
+SETTLED = set(MEANINGS) - {Outcome.DRIFT}
 
 
 @click.command("recover", epilog=EXIT_CODES)
@@ -34,7 +35,7 @@ def recover(slug: str | None, environment: str | None, side: str | None) -> Answ
 
     Drift is not touched until you say which side is right: --accept disk writes what is served
     into the history, --accept database serves what the history says. The exit code is 1 while
-    there is drift.
+    something could not be settled.
     """
     if side is None:
         return _settled(slug, environment)
@@ -58,13 +59,17 @@ def _settled(slug: str | None, environment: str | None) -> Answer:
     ]
     if slug is not None and not findings:
         raise NotFoundError("There is no such site or environment.")
-    drifted = any(finding.outcome is Outcome.DRIFT for finding in findings)
+    outcomes = {finding.outcome for finding in findings}
     lines = _lines(findings)
-    if drifted:
+    if Outcome.DRIFT in outcomes:
         lines.append("Choose with: relevo sites recover SLUG ENVIRONMENT --accept disk|database")
-    return Answer(document={"findings": findings}, lines=lines, failed=drifted)
+    return Answer(document={"findings": findings}, lines=lines, failed=not outcomes <= SETTLED)
 
 
 def _lines(findings: list[Finding]) -> list[str]:
-    rows = [(finding.site, finding.environment, MEANINGS[finding.outcome]) for finding in findings]
+    rows = [(finding.site, finding.environment, _meaning(finding.outcome)) for finding in findings]
     return table(rows) if rows else ["No sites."]
+
+
+def _meaning(outcome: Outcome) -> str:
+    return MEANINGS.get(outcome, outcome.value)
