@@ -39,8 +39,8 @@ def record(
 ) -> AuditEvent:
     """Append one event to the chain and one to the outbox.
 
-    The head row is updated first, so that writers take turns on every engine and the chain has
-    neither gaps nor forks.
+    The head row is locked first, so that writers take turns on every engine and the chain has
+    neither gaps nor forks; on SQLite the unit of work holds the lock already.
 
     Args:
         actor: who did it.
@@ -50,16 +50,18 @@ def record(
         after: the fields that changed, as they are now.
     """
     with transaction() as session:
-        session.execute(
-            update(AuditHead).where(AuditHead.id == HEAD_ID).values(count=AuditHead.count + 1)
-        )
-        number, last_hash = session.execute(
-            select(AuditHead.count, AuditHead.last_hash).where(AuditHead.id == HEAD_ID)
+        count, last_hash = session.execute(
+            select(AuditHead.count, AuditHead.last_hash)
+            .where(AuditHead.id == HEAD_ID)
+            .with_for_update()
         ).one()
-        event = _event(number, actor, action, target, before, after)
+        event = _event(count + 1, actor, action, target, before, after)
         event.hash = chain_hash(event, last_hash)
         session.execute(
-            update(AuditHead).where(AuditHead.id == HEAD_ID).values(last_hash=event.hash)
+            update(AuditHead)
+            .where(AuditHead.id == HEAD_ID)
+            .values(count=event.id, last_hash=event.hash)
+            .execution_options(synchronize_session=False)
         )
         session.add(event)
         session.add(_outbox_row(event))

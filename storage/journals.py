@@ -77,7 +77,7 @@ class Journal:
         return self.history if current == self.to_digest else self.history[1:]
 
     def to_json(self) -> bytes:
-        return json.dumps(asdict(self), indent=1, sort_keys=True).encode()
+        return json.dumps(asdict(self), sort_keys=True).encode()
 
     @classmethod
     def from_json(cls, data: bytes) -> "Journal":
