@@ -8,6 +8,7 @@ the key, once for real) and checks neither `typ` nor that claims are there; this
 import base64
 import json
 import re
+import time
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
@@ -27,7 +28,9 @@ AUDIENCE = "relevo-api"
 TYPE = "access"
 REQUIRED_CLAIMS = ["exp", "iat", "nbf", "jti", "sub", "sid", "iss", "aud", "typ"]
 MAX_TOKEN_BYTES = 4096
+REMEMBERED_TOKENS = 512
 LARGEST_ID = 2**63 - 1
+LONGEST_LIFE_SECONDS = 24 * 60 * 60
 # 43 characters carry an HS256 signature and two idle bits, which must be zero: otherwise three
 # altered tokens would count as equal to the real one.
 _SHAPE = re.compile(r"[\w-]+\.[\w-]+\.[\w-]{42}[AEIMQUYcgkosw048]", re.ASCII)
@@ -40,6 +43,7 @@ class AccessClaims:
     user_id: int
     session_public_id: str
     token_version: int
+    expires_at: int
 
 
 def configure(app: Flask, settings: Settings) -> None:
@@ -86,36 +90,59 @@ def read_access_token(token: str) -> AccessClaims:
         UnauthenticatedError: `token_expired`, or `token_invalid` for every other fault.
     """
     try:
-        payload = pyjwt.decode(
-            token,
-            _key_of(token),
-            algorithms=[ALGORITHM],
-            issuer=ISSUER,
-            audience=AUDIENCE,
-            options={"require": REQUIRED_CLAIMS, "strict_aud": True},
-        )
-        return _claims(payload)
+        claims = _verified(token, current_settings().jwt_keys)
     except pyjwt.ExpiredSignatureError as error:
-        raise UnauthenticatedError(
-            "The access token has expired; refresh it.", code=ErrorCode.TOKEN_EXPIRED
-        ) from error
+        raise _expired() from error
     except (pyjwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise UnauthenticatedError("The access token is not valid.") from error
+    if claims.expires_at <= time.time():
+        raise _expired()
+    return claims
+
+
+def _expired() -> UnauthenticatedError:
+    return UnauthenticatedError(
+        "The access token has expired; refresh it.", code=ErrorCode.TOKEN_EXPIRED
+    )
+
+
+@lru_cache(maxsize=REMEMBERED_TOKENS)
+def _verified(token: str, jwt_keys: tuple[str, ...]) -> AccessClaims:
+    """Verify a token; one that was found right stays right until it expires.
+
+    A caller sends the same token many times. Whether its session lives is asked every time.
+    """
+    payload = pyjwt.decode(
+        token,
+        _key_of(token, jwt_keys),
+        algorithms=[ALGORITHM],
+        issuer=ISSUER,
+        audience=AUDIENCE,
+        options={"require": REQUIRED_CLAIMS, "strict_aud": True},
+    )
+    return _claims(payload)
 
 
 def _claims(payload: dict[str, Any]) -> AccessClaims:
     user_id, version = int(payload["sub"]), payload.get("ver")
     if payload["typ"] != TYPE or not isinstance(version, int) or not 0 < user_id <= LARGEST_ID:
         raise ValueError("not an access token")
+    if int(payload["exp"]) - int(payload["iat"]) > LONGEST_LIFE_SECONDS:
+        raise ValueError("no access token lives that long")
     if not isinstance(payload["sid"], str):
         raise TypeError("sid must be text")
-    return AccessClaims(user_id=user_id, session_public_id=payload["sid"], token_version=version)
+    return AccessClaims(
+        user_id=user_id,
+        session_public_id=payload["sid"],
+        token_version=version,
+        expires_at=int(payload["exp"]),
+    )
 
 
-def _key_of(token: str) -> str:
+def _key_of(token: str, jwt_keys: tuple[str, ...]) -> str:
     if len(token) > MAX_TOKEN_BYTES or not _SHAPE.fullmatch(token):
         raise ValueError("not the shape of an access token")
-    secret = _secrets(current_settings().jwt_keys).get(_key_id(token.partition(".")[0]))
+    secret = _secrets(jwt_keys).get(_key_id(token.partition(".")[0]))
     if secret is None:
         raise ValueError("unknown key id")
     return secret
