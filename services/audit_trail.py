@@ -31,6 +31,14 @@ class AuditFilter:
     until: datetime | None = None
 
 
+@dataclass(frozen=True)
+class NamedTarget:
+    """What an event is about, by the name it has now."""
+
+    type: str
+    id: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class AuditEntry:
     """One event with the names that its ids have now."""
@@ -38,7 +46,7 @@ class AuditEntry:
     event: AuditEvent
     actor: str | None
     token: str | None
-    target_id: str
+    target: NamedTarget
 
 
 def list_events(
@@ -99,7 +107,7 @@ def _with_names(events: Sequence[AuditEvent]) -> list[AuditEntry]:
             event=event,
             actor=users.get(event.user_id) if event.user_id is not None else None,
             token=tokens.get(event.token_id) if event.token_id is not None else None,
-            target_id=_target_name(event, users),
+            target=NamedTarget(event.target_type, _target_name(event, users)),
         )
         for event in events
     ]

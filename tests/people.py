@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from flask import Flask
@@ -46,6 +46,14 @@ GLOBAL_ROLES = tuple(role.name for role in SHIPPED_ROLES if role.kind is RoleKin
 SITE_ROLES = tuple(role.name for role in SHIPPED_ROLES if role.kind is RoleKind.SITE)
 
 
+class Answer(TestResponse):
+    """A response whose JSON can be looked into without asking for None first."""
+
+    @property
+    def json(self) -> Any:
+        return self.get_json()
+
+
 @dataclass(frozen=True)
 class Caller:
     """Somebody who calls the API with one credential."""
@@ -53,29 +61,30 @@ class Caller:
     client: FlaskClient
     credential: str | None = None
 
-    def call(self, method: str, path: str, body: object = None, **headers: str) -> TestResponse:
+    def call(self, method: str, path: str, body: object = None, **headers: str) -> Answer:
         """Call a path below the base path; header names are written with underscores."""
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         if self.credential is not None:
             sent.setdefault("Authorization", f"Bearer {self.credential}")
-        return self.client.open(
+        answer = self.client.open(
             f"/api/v1{path}", method=method, json=body, headers=sent, buffered=True
         )
+        return cast("Answer", answer)
 
-    def get(self, path: str, **headers: str) -> TestResponse:
+    def get(self, path: str, **headers: str) -> Answer:
         return self.call("GET", path, **headers)
 
-    def post(self, path: str, body: object = None, **headers: str) -> TestResponse:
+    def post(self, path: str, body: object = None, **headers: str) -> Answer:
         return self.call("POST", path, body or {}, **headers)
 
-    def put(self, path: str, body: object, **headers: str) -> TestResponse:
+    def put(self, path: str, body: object, **headers: str) -> Answer:
         return self.call("PUT", path, body, **headers)
 
-    def patch(self, path: str, body: object, **headers: str) -> TestResponse:
+    def patch(self, path: str, body: object, **headers: str) -> Answer:
         headers.setdefault("If_Match", "*")
         return self.call("PATCH", path, body, **headers)
 
-    def delete(self, path: str, **headers: str) -> TestResponse:
+    def delete(self, path: str, **headers: str) -> Answer:
         return self.call("DELETE", path, **headers)
 
 

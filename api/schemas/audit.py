@@ -28,8 +28,8 @@ class AuditQuery(CursorQuery):
 class AuditTargetOut(Schema):
     """What an event is about."""
 
-    type = fields.String(required=True, attribute="event.target_type")
-    id = fields.String(required=True, attribute="target_id")
+    type = fields.String(required=True)
+    id = fields.String(required=True)
 
 
 class AuditEventOut(Schema):
