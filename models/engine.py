@@ -6,8 +6,10 @@ from typing import Any
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import Connection, Engine, MetaData, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.schema import CreateTable
 
 from models.servers import MARIADB_ARGUMENTS, POSTGRESQL_ARGUMENTS
 
@@ -25,11 +27,14 @@ NAMES = {
 }
 
 
+BINARY_COLLATION = "utf8mb4_bin"
+
+
 class Base(DeclarativeBase):
     """Every table of Relevo; on MariaDB text compares byte by byte, as on the other engines."""
 
     metadata = MetaData(naming_convention=NAMES)
-    __table_args__: Any = {"mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"}
+    __table_args__: Any = {"mysql_charset": "utf8mb4", "mysql_collate": BINARY_COLLATION}
 
 
 db = SQLAlchemy(
@@ -66,6 +71,18 @@ def engine_options(database_url: str, *, threads: int = 4) -> dict[str, object]:
         "pool_timeout": POOL_WAIT_SECONDS,
         "pool_recycle": POOL_RECYCLE_SECONDS,
     }
+
+
+@compiles(CreateTable, "mysql")
+def _count_trailing_spaces(element: CreateTable, compiler: Any, **options: Any) -> str:
+    """Let "web " differ from "web": the binary collation of that name pads with spaces.
+
+    The compiler is Any for what only the one of MySQL has.
+    """
+    statement = str(compiler.visit_create_table(element, **options))
+    dialect = compiler.dialect
+    unpadded = "utf8mb4_nopad_bin" if dialect.is_mariadb else "utf8mb4_0900_bin"
+    return statement.replace(f"COLLATE {BINARY_COLLATION}", f"COLLATE {unpadded}")
 
 
 @event.listens_for(Engine, "connect")

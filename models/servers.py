@@ -200,9 +200,9 @@ _CLASSES = {"postgresql": PostgresqlConnection, "mysql": MariadbConnection}
 
 def lift_limits(connection: Connection) -> None:
     """Let this connection work long, for migrations; it is closed after use, not pooled."""
-    connection.detach()
     inner: object = connection.connection.dbapi_connection
     if isinstance(inner, ServerConnection):
+        connection.detach()
         inner.lift_limits()
 
 

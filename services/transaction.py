@@ -30,8 +30,9 @@ def transaction() -> Iterator[Session]:
     if session.info.get(_OPEN):
         yield session
         return
-    with _write_turn(db.engine):
+    with write_turn(db.engine):
         session.rollback()
+        session.expire_all()
         session.info[_OPEN] = True
         try:
             session.connection(execution_options={WRITES: True})
@@ -54,9 +55,17 @@ def changed_rows(statement: UpdateBase) -> int:
 
 
 def end_reading() -> None:
-    """Close the read snapshot before waiting or doing file work, so that it holds nothing back."""
-    if not db.session().info.get(_OPEN):
-        db.session().rollback()
+    """Close the read snapshot before waiting or doing file work, so that it holds nothing back.
+
+    What was read stays readable without a new statement; `transaction` forgets it.
+    """
+    session: Session = db.session()
+    if session.info.get(_OPEN):
+        return
+    if session.dirty or session.new or session.deleted:
+        session.rollback()
+    else:
+        session.commit()
 
 
 def write_if_free(statement: UpdateBase) -> bool:
@@ -67,7 +76,7 @@ def write_if_free(statement: UpdateBase) -> bool:
     """
     with ExitStack() as stack:
         try:
-            stack.enter_context(_write_turn(db.engine, wait=False))
+            stack.enter_context(write_turn(db.engine, wait=False))
             connection = stack.enter_context(db.engine.connect())
             connection = connection.execution_options(**{WRITES: True})
             connection.execute(statement)
@@ -78,7 +87,12 @@ def write_if_free(statement: UpdateBase) -> bool:
 
 
 @contextmanager
-def _write_turn(engine: Engine, *, wait: bool = True) -> Iterator[None]:
+def write_turn(engine: Engine, *, wait: bool = True) -> Iterator[None]:
+    """Be the only writer of an SQLite database; on servers nothing, they know better.
+
+    Raises:
+        BlockingIOError: somebody else writes, and the caller does not want to wait.
+    """
     path = _lock_path(engine)
     if path is None:
         yield

@@ -2,6 +2,7 @@
 
 import sqlalchemy as sa
 from alembic import op
+
 from models.types import UtcDateTime
 
 revision = "12fd0ed90563"
@@ -692,91 +693,27 @@ def upgrade():
 
 
 def downgrade():
-    with op.batch_alter_table("site_backups", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_site_backups_site_id"))
-
+    # Indexes go with their tables; MariaDB refuses to drop those that foreign keys need.
     op.drop_table("site_backups")
-    with op.batch_alter_table("promotions", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_promotions_state"))
-        batch_op.drop_index(batch_op.f("ix_promotions_environment_id"))
-        batch_op.drop_index(batch_op.f("ix_promotions_created_at"))
-
     op.drop_table("promotions")
-    with op.batch_alter_table("domains", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_domains_environment_id"))
-
     op.drop_table("domains")
-    with op.batch_alter_table("submissions", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_submissions_site_id"))
-        batch_op.drop_index(batch_op.f("ix_submissions_release_id"))
-        batch_op.drop_index(batch_op.f("ix_submissions_commit"))
-
     op.drop_table("submissions")
     op.drop_table("environments")
     op.drop_table("token_sites")
-    with op.batch_alter_table("releases", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_releases_latest_submission_id"))
-        batch_op.drop_index(batch_op.f("ix_releases_created_at"))
-
     op.drop_table("releases")
-    with op.batch_alter_table("refresh_tokens", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_refresh_tokens_session_id"))
-        batch_op.drop_index(batch_op.f("ix_refresh_tokens_expires_at"))
-
     op.drop_table("refresh_tokens")
-    with op.batch_alter_table("memberships", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_memberships_user_id"))
-
     op.drop_table("memberships")
-    with op.batch_alter_table("sites", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_sites_created_at"))
-
     op.drop_table("sites")
-    with op.batch_alter_table("sessions", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_sessions_user_id"))
-        batch_op.drop_index(batch_op.f("ix_sessions_expires_at"))
-
     op.drop_table("sessions")
     op.drop_table("recovery_codes")
-    with op.batch_alter_table("one_time_tokens", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_one_time_tokens_user_id"))
-
     op.drop_table("one_time_tokens")
     op.drop_table("contacts")
-    with op.batch_alter_table("api_tokens", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_api_tokens_user_id"))
-        batch_op.drop_index(batch_op.f("ix_api_tokens_created_at"))
-
     op.drop_table("api_tokens")
-    with op.batch_alter_table("users", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_users_role_id"))
-        batch_op.drop_index(batch_op.f("ix_users_created_at"))
-
     op.drop_table("users")
     op.drop_table("role_inherits")
     op.drop_table("roles")
-    with op.batch_alter_table("outbox_events", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_outbox_events_topic"))
-        batch_op.drop_index(batch_op.f("ix_outbox_events_site_id"))
-        batch_op.drop_index(batch_op.f("ix_outbox_events_delivered_at"))
-        batch_op.drop_index(batch_op.f("ix_outbox_events_at"))
-
     op.drop_table("outbox_events")
-    with op.batch_alter_table("login_attempts", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_login_attempts_updated_at"))
-
     op.drop_table("login_attempts")
-    with op.batch_alter_table("idempotency_keys", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_idempotency_keys_created_at"))
-
     op.drop_table("idempotency_keys")
     op.drop_table("audit_heads")
-    with op.batch_alter_table("audit_events", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_audit_events_user_id"))
-        batch_op.drop_index(batch_op.f("ix_audit_events_target_type"))
-        batch_op.drop_index(batch_op.f("ix_audit_events_target_id"))
-        batch_op.drop_index(batch_op.f("ix_audit_events_site_id"))
-        batch_op.drop_index(batch_op.f("ix_audit_events_at"))
-        batch_op.drop_index(batch_op.f("ix_audit_events_action"))
-
     op.drop_table("audit_events")
