@@ -2,7 +2,19 @@
 
 from click import Group
 
-from cli import audit, database, inspection, secrets, serve, setup, sites, tokens, users, worker
+from cli import (
+    audit,
+    database,
+    doctor,
+    inspection,
+    secrets,
+    serve,
+    setup,
+    sites,
+    tokens,
+    users,
+    worker,
+)
 
 
 def add_commands(group: Group) -> None:
@@ -10,6 +22,7 @@ def add_commands(group: Group) -> None:
     for command in (
         audit.command,
         database.command,
+        doctor.command,
         inspection.routes,
         inspection.shell,
         secrets.command,
