@@ -14,7 +14,7 @@ from storage import failpoints, files
 from storage.layout import Layout
 from storage.locks import LockBusyError, file_lock
 
-SWEEP_WAIT_SECONDS = 2.0
+SWEEP_WAIT_SECONDS = 1.0
 
 _FIRST_SEALED_SECOND = 631_152_000  # 1990-01-01
 _SEALED_SECONDS = 946_684_800  # thirty years
@@ -101,6 +101,14 @@ class Blobs:
         if self._max_links is not None and status.st_nlink >= self._max_links:
             return Blob(BlobState.FULL, status.st_ino)
         return Blob(BlobState.SOUND, status.st_ino)
+
+    def holds(self, folder: int, sha256: str, content: Iterable[bytes]) -> bool:
+        """Compare a blob of the right size with the content it should have."""
+        descriptor = os.open(blob_name(sha256), files.READ_FILE, dir_fd=folder)
+        try:
+            return all(os.read(descriptor, len(chunk)) == chunk for chunk in content)
+        finally:
+            os.close(descriptor)
 
     def heal(self, folder: int, sha256: str, content: Iterable[bytes]) -> bool:
         """Write the right content into a damaged blob, so that all its links are right again.

@@ -11,8 +11,9 @@ import secrets
 import shutil
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import TracebackType
 
 from storage.errors import DiskFullError
 
@@ -133,20 +134,31 @@ def make_folder(path: Path, *, mode: int = 0o755) -> None:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a folder with everything below, read-only folders too; absence is fine."""
+    """Remove a folder with everything below, read-only folders too.
+
+    What is gone already is fine: a sweeper may be at work on the same folder.
+    """
     if not path.is_dir() or path.is_symlink():
         path.unlink(missing_ok=True)
         return
-    path.chmod(0o700)
-    for _, folders, _, descriptor in os.fwalk(path):
-        for name in folders:
-            _unseal_folder(name, descriptor)
-    shutil.rmtree(path)
+    with suppress(FileNotFoundError):
+        path.chmod(0o700)
+        for _, folders, _, descriptor in os.fwalk(path):
+            for name in folders:
+                _unseal_folder(name, descriptor)
+    shutil.rmtree(path, onerror=_unless_gone)
 
 
 def _unseal_folder(name: str, parent: int) -> None:
     if stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
         os.chmod(name, 0o700, dir_fd=parent)
+
+
+def _unless_gone(
+    _function: object, _path: str, caught: tuple[type[BaseException], BaseException, TracebackType]
+) -> None:
+    if not isinstance(caught[1], FileNotFoundError):
+        raise caught[1]
 
 
 def read_chunks(descriptor: int) -> Iterator[bytes]:

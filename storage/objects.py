@@ -3,8 +3,9 @@
 import hashlib
 import itertools
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from storage import files
@@ -52,27 +53,34 @@ class ObjectStage:
             return self._store_large(chunks, size_bytes)
         data = b"".join(chunks)
         sha256 = hashlib.sha256(data).hexdigest()
-        if self._is_wanted(sha256, size_bytes, (data,)):
+        if self._is_wanted(sha256, size_bytes, lambda: (data,)):
             name, _, _ = self._write((data,), sha256)
             self._staged[sha256] = _Staged(name, size_bytes, is_renewed=False)
         return sha256
 
     def _store_large(self, chunks: Iterator[bytes], size_bytes: int) -> str:
         name, sha256, _ = self._write(chunks)
-        if self._is_wanted(sha256, size_bytes, _file_chunks(name, self._descriptor)):
+        content = partial(_file_chunks, name, self._descriptor)
+        if self._is_wanted(sha256, size_bytes, content):
             self._staged[sha256] = _Staged(name, size_bytes, is_renewed=False)
         else:
             os.unlink(name, dir_fd=self._descriptor)
         return sha256
 
-    def _is_wanted(self, sha256: str, size_bytes: int, content: Iterable[bytes]) -> bool:
-        """Tell whether a new object must be staged; repairs the blob if that is enough."""
+    def _is_wanted(
+        self, sha256: str, size_bytes: int, content: Callable[[], Iterable[bytes]]
+    ) -> bool:
+        """Tell whether a new object must be staged; repairs the blob if that is enough.
+
+        A blob that looks sound is compared byte by byte: what a release shares is verified.
+        """
         if sha256 in self._staged or sha256 in self.inodes:
             return False
-        blob = self._blobs.look(self._blobs_folder, sha256, size_bytes)
-        sound = blob.state is BlobState.SOUND
-        if blob.state is BlobState.DAMAGED:
-            sound = self._blobs.heal(self._blobs_folder, sha256, content)
+        folder = self._blobs_folder
+        blob = self._blobs.look(folder, sha256, size_bytes)
+        sound = blob.state is BlobState.SOUND and self._blobs.holds(folder, sha256, content())
+        if not sound and blob.state in (BlobState.SOUND, BlobState.DAMAGED):
+            sound = self._blobs.heal(folder, sha256, content())
             self.new_bytes += size_bytes if sound else 0
         if sound:
             self.inodes[sha256] = blob.inode

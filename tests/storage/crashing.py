@@ -92,7 +92,7 @@ SCENARIOS = {
 
 def main() -> None:
     root, scenario, failpoint = sys.argv[1:]
-    failpoints.arm(failpoint)
+    failpoints.arm(failpoint or None)
     SCENARIOS[scenario](SiteStore(Path(root)))
 
 
