@@ -1,0 +1,105 @@
+"""A server as an operator starts one: keys, tables, setup, gunicorn."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.error import URLError
+
+from core.secrets_file import make_secrets
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+START_SECONDS = 60
+STOP_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Installation:
+    """A running API and the command on its data."""
+
+    url: str
+    data_dir: Path
+
+    def relevo(self, *arguments: str) -> str:
+        """Run a command that must succeed; return what it printed."""
+        done = _relevo(self.data_dir, *arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def token(self, *options: str) -> str:
+        """Make a token of the administrator."""
+        return self.relevo("tokens", "create", "admin", "--name", "ci", *options).strip()
+
+    def live(self, environment: str, *, slug: str) -> int | None:
+        """Return the number of the release that an environment shows."""
+        site = json.loads(self.relevo("sites", "show", slug, "--json"))
+        (release,) = [
+            place["release"] for place in site["environments"] if place["name"] == environment
+        ]
+        return int(release) if release is not None else None
+
+
+@contextmanager
+def running_installation(data_dir: Path) -> Iterator[Installation]:
+    """Make an installation and serve its API until the block ends."""
+    make_secrets(data_dir)
+    for arguments in (("db", "upgrade"), ("setup",)):
+        done = _relevo(data_dir, *arguments)
+        assert done.returncode == 0, done.stderr
+    log = data_dir / "gunicorn.log"
+    with socket.socket() as listener, log.open("wb") as output:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(64)
+        options = ["--worker-class", "gthread", "--threads", "4", "--no-control-socket"]
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "gunicorn", "wsgi:app", *options),
+                *("--bind", f"fd://{listener.fileno()}"),
+            ],
+            cwd=REPOSITORY,
+            env=_environment(data_dir),
+            pass_fds=(listener.fileno(),),
+            stdout=output,
+            stderr=output,
+        )
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    try:
+        _wait_for(url, process, log)
+        yield Installation(url, data_dir)
+    finally:
+        process.terminate()
+        process.wait(STOP_SECONDS)
+
+
+def _environment(data_dir: Path) -> dict[str, str]:
+    return {"PATH": os.defpath, "DATA_DIR": str(data_dir), "LOG_LEVEL": "ERROR"}
+
+
+def _relevo(data_dir: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-c", "import app; app.main()", *arguments],
+        cwd=REPOSITORY,
+        env=_environment(data_dir),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def _wait_for(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        assert process.poll() is None, log.read_text()
+        try:
+            with urllib.request.urlopen(f"{url}/healthz", timeout=5):
+                return
+        except URLError:
+            time.sleep(0.1)
+    raise AssertionError(log.read_text())
