@@ -20,6 +20,7 @@ from api.paging import take_cursor, take_page
 from api.queries import load_query
 from api.representations import CSV_TYPE, choose_media_type, dump, render
 from api.security import Auth, identify
+from api.strictness import take_literally
 from api.uploads import open_upload
 from api.validation import field_errors, refuse
 from core.errors import ErrorCode, FieldError, NotFoundError
@@ -93,7 +94,7 @@ def endpoint(
         operation = Operation(
             summary=summary,
             description=description,
-            body=_instance(body),
+            body=take_literally(_instance(body)),
             query=_instance(query),
             response=_instance(response),
             status=status,

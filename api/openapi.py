@@ -30,7 +30,7 @@ PARAMETERS: dict[str, Document] = {
         "name": IDEMPOTENCY_HEADER,
         "in": "header",
         "description": "Makes repetitions safe for 24 hours; use a fresh one for each attempt.",
-        "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!#-~]+$"},
     },
     "If-Match": {
         "name": "If-Match",

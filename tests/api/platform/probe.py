@@ -35,12 +35,18 @@ from services.transaction import transaction
 SECRET_TEXT = "postgresql://relevo:hunter2@db/relevo"
 
 
+class PartIn(Schema):
+    count = fields.Integer()
+
+
 class ThingIn(Schema):
     name = fields.String(required=True, validate=validate.Length(1, 40))
     password = fields.String(load_only=True, validate=validate.Length(8, 64))
-    size = fields.Integer(strict=True, validate=validate.Range(0, 1000))
+    size = fields.Integer(validate=validate.Range(0, 1000))
     tags = fields.List(fields.String())
     more = fields.Dict()
+    urgent = fields.Boolean()
+    parts = fields.List(fields.Nested(PartIn))
 
 
 class ThingPatch(Schema):
