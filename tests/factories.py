@@ -1,20 +1,24 @@
 """Sites, uploads and promotions in one line, made through the real services."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+import pytest
 from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
+from core.errors import DomainError, ErrorCode
 from core.extensions import site_store
 from models.audit import AuditEvent
 from models.engine import db
-from models.environments import Environment
-from models.promotions import Promotion
-from models.releases import Release
+from models.environments import Domain, Environment
+from models.promotions import Promotion, SiteBackup
+from models.releases import Release, Submission
 from models.roles import Role
 from models.sites import Membership, Site
 from models.users import User
@@ -185,3 +189,77 @@ def send(
         data=simple_zip(content),
         headers=headers,
     )
+
+
+@dataclass
+class Refusal:
+    """What was refused, once the block has ended."""
+
+    error: DomainError | None = None
+
+    def member(self, name: str) -> Any:
+        """Return a further member of the problem; Any because they are of every type."""
+        assert self.error is not None
+        return self.error.members[name]
+
+    @property
+    def detail(self) -> str:
+        assert self.error is not None
+        return self.error.detail
+
+    @property
+    def pointers(self) -> list[str]:
+        """The inputs that were complained about."""
+        assert self.error is not None
+        return [complaint.pointer for complaint in self.error.errors]
+
+
+@contextmanager
+def refused(code: ErrorCode) -> Iterator[Refusal]:
+    """Expect a refusal with this code that leaves rows and pointers as they were."""
+    refusal = Refusal()
+    with nothing_changes():
+        with pytest.raises(DomainError) as caught:
+            yield refusal
+        refusal.error = caught.value
+        assert refusal.error.code is code, refusal.detail
+
+
+@contextmanager
+def nothing_changes() -> Iterator[None]:
+    """Expect that the block leaves rows and pointers as they were."""
+    before = _state()
+    yield
+    assert _state() == before
+
+
+def _state() -> dict[str, object]:
+    end_reading()
+    places = db.session.execute(
+        select(
+            Site.slug,
+            Environment.name,
+            Environment.release_id,
+            Environment.generation,
+            Environment.version,
+        )
+        .join(Environment, Environment.site_id == Site.id)
+        .order_by(Environment.id)
+    ).all()
+    state: dict[str, object] = {
+        model.__name__: db.session.scalar(select(func.count()).select_from(model))
+        for model in (Site, Release, Submission, Promotion, SiteBackup, Domain, AuditEvent)
+    }
+    state["releases"] = db.session.execute(
+        select(Release.id, Release.state, Release.version).order_by(Release.id)
+    ).all()
+    state["environments"] = places
+    state["pointers"] = {
+        (slug, name): _link(site_store().layout.pointer(slug, name)) for slug, name, *_ in places
+    }
+    end_reading()
+    return state
+
+
+def _link(path: Path) -> str | None:
+    return str(path.readlink()) if path.is_symlink() else None

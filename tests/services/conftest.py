@@ -3,3 +3,4 @@
 from tests.people import inside as inside
 from tests.people import people as people
 from tests.people import template as template
+from tests.statements import statements as statements
