@@ -19,6 +19,10 @@ from core.settings import LogFormat, Settings, current_settings
 LOCK_FILE = "serve.lock"
 PASSWORD_FILE = "admin-password"
 BACKLOG = 2048
+# Scripts that need the standard library alone; their folders hold modules of the same names.
+SMALL_PYTHON = [sys.executable, "-I", "-S"]
+# Without -P a module in the working directory would come before ours.
+PYTHON = [sys.executable, "-P"]
 
 
 @click.command("serve")
@@ -89,7 +93,7 @@ def _tell(settings: Settings) -> None:
 def _plan(settings: Settings, listeners: dict[str, socket.socket]) -> Plan:
     web, sites = listeners["web"].detach(), listeners["sites"].detach()
     return Plan(
-        shim=[sys.executable, child.__file__],
+        shim=[*SMALL_PYTHON, child.__file__],
         children=[
             ChildPlan(
                 name="web",
@@ -105,7 +109,7 @@ def _plan(settings: Settings, listeners: dict[str, socket.socket]) -> Plan:
             ),
             ChildPlan(
                 name="worker",
-                program=[sys.executable, "-m", "app", "worker"],
+                program=[*PYTHON, "-m", "app", "worker"],
                 listener=None,
                 orphan_signal=signal.SIGKILL,
             ),
@@ -118,7 +122,7 @@ def _plan(settings: Settings, listeners: dict[str, socket.socket]) -> Plan:
 def _gunicorn(settings: Settings, name: str, application: str, listener: int) -> list[str]:
     configuration = settings.root_dir / "deploy" / "gunicorn" / f"{name}.py"
     return [
-        *(sys.executable, "-m", "gunicorn"),
+        *(*PYTHON, "-m", "gunicorn"),
         *("--config", str(configuration), "--pythonpath", str(settings.root_dir)),
         *("--bind", f"fd://{listener}", application),
     ]
@@ -126,5 +130,5 @@ def _gunicorn(settings: Settings, name: str, application: str, listener: int) ->
 
 def _become_parent(plan: Plan) -> None:
     """Replace this process, with all it imported, by the small parent."""
-    program = [sys.executable, supervisor.__file__, plan.to_json()]
+    program = [*SMALL_PYTHON, supervisor.__file__, plan.to_json()]
     os.execv(program[0], program)  # noqa: S606  # nosec B606  # no shell is wanted

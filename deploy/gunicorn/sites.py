@@ -1,5 +1,11 @@
 """gunicorn for visitors: `gunicorn --config deploy/gunicorn/sites.py sites_wsgi:app`."""
 
+import sys
+from pathlib import Path
+
+# gunicorn searches the working directory first; a module there must not come before ours.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
 from config import load_settings
 from core.gunicorn_settings import common_settings
 

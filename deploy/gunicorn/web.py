@@ -4,6 +4,12 @@ The application is loaded before the workers are forked. It opens no database co
 the first request, so the workers share none.
 """
 
+import sys
+from pathlib import Path
+
+# gunicorn searches the working directory first; a module there must not come before ours.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
 from config import load_settings
 from core.gunicorn_settings import common_settings
 
