@@ -1,20 +1,19 @@
 """`relevo tokens`: API tokens for people who set up pipelines on the host."""
 
 import click
-from flask.cli import with_appcontext
 
-from cli.refusals import tell_refusals
+from cli.output import EXIT_CODES, Answer, answering, table
 from core.clock import isoformat
 from services import tokens, users
 from services.actors import Actor, Via, cli_actor
 from services.paging import MAX_PER_PAGE, PageRequest
 from services.permissions import TokenPreset
-from services.tokens import TokenOrder
+from services.tokens import TokenOrder, TokenView
 
 PRESETS = click.Choice([preset.value for preset in TokenPreset])
 
 
-@click.group("tokens")
+@click.group("tokens", epilog=EXIT_CODES)
 def command() -> None:
     """Make, list and revoke API tokens."""
 
@@ -28,8 +27,7 @@ def command() -> None:
 @click.option("--environment", "environments", multiple=True, help="Only this environment.")
 @click.option("--cidr", "cidrs", multiple=True, help="Only from these addresses.")
 @click.option("--days", type=click.IntRange(min=1), help="Days until it expires.")
-@with_appcontext
-@tell_refusals
+@answering
 def create(
     username: str,
     name: str,
@@ -39,7 +37,7 @@ def create(
     environments: tuple[str, ...],
     cidrs: tuple[str, ...],
     days: int | None,
-) -> None:
+) -> Answer:
     """Make a token of USERNAME and print it, this once."""
     if (preset is None) == (not scopes):
         raise click.UsageError("Give either --preset or --scope.")
@@ -54,38 +52,58 @@ def create(
     )
     view = tokens.create(actor=_owner(username), order=order)
     click.echo(f"Expires at {isoformat(view.row.expires_at)}.", err=True)
-    click.echo(view.token)
+    return Answer(document={**_document(view), "token": view.token}, lines=[view.token or ""])
 
 
 @command.command("list")
 @click.argument("username")
-@with_appcontext
-@tell_refusals
-def list_all(username: str) -> None:
+@answering
+def list_all(username: str) -> Answer:
     """List the tokens of USERNAME: id, beginning, state, expiry, name."""
     owner, number = _owner(username), 1
+    found: list[TokenView] = []
     while True:
-        found = tokens.list_own(
-            actor=owner, page=PageRequest(page=number, per_page=MAX_PER_PAGE, sort="-created_at")
+        request = PageRequest(page=number, per_page=MAX_PER_PAGE, sort="-created_at")
+        page = tokens.list_own(actor=owner, page=request)
+        found += page.items
+        if page.next is None:
+            break
+        number = page.next
+    rows = [
+        (
+            view.row.public_id,
+            view.row.prefix,
+            view.state.value,
+            isoformat(view.row.expires_at),
+            view.row.name,
         )
-        for view in found.items:
-            row = view.row
-            expiry = isoformat(row.expires_at)
-            click.echo(f"{row.public_id}\t{row.prefix}\t{view.state}\t{expiry}\t{row.name}")
-        if found.next is None:
-            return
-        number = found.next
+        for view in found
+    ]
+    lines = table(rows) if rows else ["No tokens."]
+    return Answer(document=[_document(view) for view in found], lines=lines)
 
 
 @command.command("revoke")
 @click.argument("username")
 @click.argument("token_id")
-@with_appcontext
-@tell_refusals
-def revoke(username: str, token_id: str) -> None:
+@answering
+def revoke(username: str, token_id: str) -> Answer:
     """End the token TOKEN_ID of USERNAME."""
     tokens.revoke(actor=_owner(username), public_id=token_id)
-    click.echo(f"Revoked {token_id}.")
+    return Answer(document={"id": token_id}, lines=[f"Revoked {token_id}."])
+
+
+def _document(view: TokenView) -> dict[str, object]:
+    row = view.row
+    return {
+        "id": row.public_id,
+        "name": row.name,
+        "prefix": row.prefix,
+        "scopes": row.scopes,
+        "state": view.state,
+        "expires_at": row.expires_at,
+        "last_used_at": row.last_used_at,
+    }
 
 
 def _owner(username: str) -> Actor:

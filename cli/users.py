@@ -7,8 +7,10 @@ from typing import TextIO
 import click
 from flask.cli import with_appcontext
 
+from cli.output import EXIT_CODES, Answer, answering, table
 from cli.refusals import tell_refusals
 from cli.user_files import FileError, FileFormat, read_users, write_users
+from models.users import User
 from services import erasure, invitations, password_changes, totp, users
 from services.actors import cli_actor
 from services.invitations import LinkKind
@@ -19,7 +21,7 @@ from services.users import UserFilter
 FORMATS = click.Choice([entry.value for entry in FileFormat])
 
 
-@click.group("users")
+@click.group("users", epilog=EXIT_CODES)
 def command() -> None:
     """Make, list and change users."""
 
@@ -31,95 +33,101 @@ def command() -> None:
 @click.option(
     "--password-stdin", is_flag=True, help="Read the password; without it an invitation is made."
 )
-@with_appcontext
-@tell_refusals
-def create(username: str, email: str, role: str | None, password_stdin: bool) -> None:
+@answering
+def create(username: str, email: str, role: str | None, password_stdin: bool) -> Answer:
     """Make the user USERNAME."""
     password = _password(stdin=True) if password_stdin else None
     new = users.create_user(
         actor=cli_actor(), username=username, email=email, role=role, password=password
     )
-    click.echo(f"Created {new.user.username} with the role {new.user.role.name}.")
+    document = {**_document(new.user), "invitation_url": new.invitation_url}
+    lines = [f"Created {new.user.username} with the role {new.user.role.name}."]
     if new.invitation_url is not None:
-        click.echo(f"Invitation, for {invitations.INVITATION_DAYS} days: {new.invitation_url}")
+        lines.append(f"Invitation, for {invitations.INVITATION_DAYS} days: {new.invitation_url}")
+    return Answer(document=document, lines=lines)
 
 
 @command.command("list")
 @click.option("--role", help="Only users with this global role.")
 @click.option("--query", "-q", help="Words in user name, e-mail address or full name.")
 @click.option("--active/--inactive", default=None, help="Only active or only inactive ones.")
-@with_appcontext
-@tell_refusals
-def list_all(role: str | None, query: str | None, active: bool | None) -> None:
+@answering
+def list_all(role: str | None, query: str | None, active: bool | None) -> Answer:
     """List users: name, address, role, state."""
     number, wanted = 1, UserFilter(role=role, is_active=active)
+    found: list[User] = []
     while True:
         request = PageRequest(page=number, per_page=MAX_PER_PAGE, sort="username", q=query)
-        found = users.list_users(actor=cli_actor(), page=request, wanted=wanted)
-        for user in found.items:
-            state = "active" if user.is_active else "inactive"
-            click.echo(f"{user.username}\t{user.email or '-'}\t{user.role.name}\t{state}")
-        if found.next is None:
-            return
-        number = found.next
+        page = users.list_users(actor=cli_actor(), page=request, wanted=wanted)
+        found += page.items
+        if page.next is None:
+            break
+        number = page.next
+    rows = [(user.username, user.email or "-", user.role.name, _state(user)) for user in found]
+    lines = table(rows) if rows else ["No users."]
+    return Answer(document=[_document(user) for user in found], lines=lines)
 
 
 @command.command("set-password")
 @click.argument("username")
 @click.option("--stdin", is_flag=True, help="Read the password from standard input.")
-@with_appcontext
-@tell_refusals
-def set_password(username: str, stdin: bool) -> None:
+@answering
+def set_password(username: str, stdin: bool) -> Answer:
     """Set the password of USERNAME and end all their sessions."""
     actor = cli_actor()
     user = users.get_user(actor=actor, username=username)
     password_changes.set_password(actor=actor, user=user, new_password=_password(stdin=stdin))
-    click.echo(f"Changed the password of {username}; all sessions have ended.")
+    return Answer(
+        document=_document(user),
+        lines=[f"Changed the password of {username}; all sessions have ended."],
+    )
 
 
 @command.command("reset-link")
 @click.argument("username")
-@with_appcontext
-@tell_refusals
-def reset_link(username: str) -> None:
+@answering
+def reset_link(username: str) -> Answer:
     """Print a link with which USERNAME can set a password, once."""
     actor = cli_actor()
     user = users.get_user(actor=actor, username=username)
     link = invitations.make_link(actor=actor, user=user, kind=LinkKind.RESET)
-    click.echo(f"For {invitations.RESET_MINUTES} minutes: {link.url}")
+    return Answer(
+        document={"url": link.url, "expires_at": link.expires_at},
+        lines=[f"For {invitations.RESET_MINUTES} minutes: {link.url}"],
+    )
 
 
 @command.command("deactivate")
 @click.argument("username")
-@with_appcontext
-@tell_refusals
-def deactivate(username: str) -> None:
+@answering
+def deactivate(username: str) -> Answer:
     """Lock USERNAME out at once."""
     users.deactivate(actor=cli_actor(), username=username)
-    click.echo(f"Deactivated {username}.")
+    return Answer(document={"username": username}, lines=[f"Deactivated {username}."])
 
 
 @command.command("erase")
 @click.argument("username")
 @click.confirmation_option(prompt="This cannot be undone. Erase?")
-@with_appcontext
-@tell_refusals
-def erase(username: str) -> None:
+@answering
+def erase(username: str) -> Answer:
     """Remove everything that tells who USERNAME is."""
     erasure.erase(actor=cli_actor(), username=username)
-    click.echo(f"Erased {username}.")
+    return Answer(document={"username": username}, lines=[f"Erased {username}."])
 
 
 @command.command("remove-totp")
 @click.argument("username")
-@with_appcontext
-@tell_refusals
-def remove_totp(username: str) -> None:
+@answering
+def remove_totp(username: str) -> Answer:
     """Turn off the second factor of USERNAME, who lost it."""
     actor = cli_actor()
     user = users.get_user(actor=actor, username=username)
     totp.remove_of(actor=actor, user=user)
-    click.echo(f"{username} signs in without a second factor now.")
+    return Answer(
+        document=_document(user),
+        lines=[f"{username} signs in without a second factor now."],
+    )
 
 
 @command.command("export")
@@ -138,9 +146,8 @@ def export(file_format: str, output: TextIO) -> None:
 @click.option("--format", "file_format", type=FORMATS, help="By default what the name ends in.")
 @click.option("--dry-run", is_flag=True, help="Try everything and keep nothing.")
 @click.option("--invite", is_flag=True, help="Print an invitation for each new user.")
-@with_appcontext
-@tell_refusals
-def import_file(file: Path, file_format: str | None, dry_run: bool, invite: bool) -> None:
+@answering
+def import_file(file: Path, file_format: str | None, dry_run: bool, invite: bool) -> Answer:
     """Create and change the users in FILE: all of them or none.
 
     CSV with a line of column names, or a JSON array of objects: username, email, role, is_active,
@@ -148,16 +155,29 @@ def import_file(file: Path, file_format: str | None, dry_run: bool, invite: bool
     """
     kind = FileFormat(file_format) if file_format else _guess(file)
     report = _import(file, kind, dry_run=dry_run, invite=invite)
-    for error in sorted(report.errors, key=lambda entry: entry.line):
+    report.errors.sort(key=lambda error: error.line)
+    for error in report.errors:
         click.echo(f"{file}:{error.line}: {error.field} {error.message}", err=True)
     if report.errors:
-        raise click.ClickException(f"{len(report.errors)} faults; nothing was changed.")
-    for username, url in report.invitations:
-        click.echo(f"{username}\t{url}")
-    prefix = "Would create" if dry_run else "Created"
-    click.echo(
-        f"{prefix} {report.created}, changed {report.updated}, unchanged {report.unchanged}."
-    )
+        lines = [f"{len(report.errors)} faults; nothing was changed."]
+        return Answer(document=report, lines=lines, failed=True)
+    counts = f"{report.created}, changed {report.updated}, unchanged {report.unchanged}."
+    lines = [f"{username}\t{url}" for username, url in report.invitations]
+    lines.append(f"{'Would create' if dry_run else 'Created'} {counts}")
+    return Answer(document=report, lines=lines)
+
+
+def _document(user: User) -> dict[str, object]:
+    return {
+        "username": user.username,
+        "email": user.email,
+        "role": user.role.name,
+        "is_active": user.is_active,
+    }
+
+
+def _state(user: User) -> str:
+    return "active" if user.is_active else "inactive"
 
 
 def _import(file: Path, kind: FileFormat, *, dry_run: bool, invite: bool) -> ImportReport:

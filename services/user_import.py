@@ -106,10 +106,10 @@ def export_users(*, actor: Actor) -> Iterator[UserRecord]:
 
 def _take(actor: Actor, record: UserRecord, report: ImportReport, *, invite: bool) -> None:
     """Do one line; a refusal is written down and the others are still looked at."""
+    if any(error.line == record.line for error in report.errors):
+        return
     try:
-        _refuse_long_contact(record, report)
-        _refuse_taken_address(record, report)
-        if any(error.line == record.line for error in report.errors):
+        if _has_long_contact(record, report) or _has_taken_address(record, report):
             return
         present = find_by_name(record.username)
         if present is None:
@@ -157,20 +157,24 @@ def _refuse_duplicates(records: Sequence[UserRecord], report: ImportReport) -> N
                 report.errors.append(RowError(record.line, name, f"is also on line {first}"))
 
 
-def _refuse_taken_address(record: UserRecord, report: ImportReport) -> None:
+def _has_taken_address(record: UserRecord, report: ImportReport) -> bool:
     if record.email is None:
-        return
+        return False
     owner = db.session.scalar(select(User.username).where(User.email == record.email.lower()))
-    if owner is not None and owner != record.username:
-        report.errors.append(RowError(record.line, "email", f"belongs to {owner} already"))
+    if owner is None or owner == record.username:
+        return False
+    report.errors.append(RowError(record.line, "email", f"belongs to {owner} already"))
+    return True
 
 
-def _refuse_long_contact(record: UserRecord, report: ImportReport) -> None:
-    for name, longest in MAX_LENGTHS.items():
-        value = getattr(record.contact, name)
-        if value is not None and len(value) > longest:
-            message = f"must have at most {longest} characters"
-            report.errors.append(RowError(record.line, name, message))
+def _has_long_contact(record: UserRecord, report: ImportReport) -> bool:
+    faults = [
+        RowError(record.line, name, f"must have at most {longest} characters")
+        for name, longest in MAX_LENGTHS.items()
+        if len(getattr(record.contact, name) or "") > longest
+    ]
+    report.errors.extend(faults)
+    return bool(faults)
 
 
 def _check_admins(report: ImportReport) -> None:

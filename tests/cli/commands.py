@@ -27,10 +27,14 @@ class Relevo:
 
     def __call__(self, *arguments: str | Path) -> Result:
         """Run a command and return its outcome."""
+        return self.with_input("", *arguments)
+
+    def with_input(self, text: str, *arguments: str | Path) -> Result:
+        """Run a command that reads `text` from standard input."""
         group = Group("relevo")
         cli.add_commands(group)
         runner = self.app.test_cli_runner(catch_exceptions=False)
-        return runner.invoke(group, [str(argument) for argument in arguments])
+        return runner.invoke(group, [str(argument) for argument in arguments], input=text)
 
     def document(self, *arguments: str | Path, exit_code: int = 0) -> Any:
         """Run a command with --json and return what it printed; Any because it is JSON."""
