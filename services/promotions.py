@@ -224,12 +224,10 @@ def _find(actor: Actor, slug: str, order: PromotionOrder) -> tuple[Site, Environ
 
 def _begin(actor: Actor, site: Site, environment_id: int, order: PromotionOrder) -> Promotion:
     try:
-        with transaction() as session:
-            environment = session.get_one(
-                Environment, environment_id, with_for_update=True, populate_existing=True
-            )
+        with transaction():
+            environment = switching.locked_environment(environment_id=environment_id)
             candidate, source = _candidate(site, environment, order)
-            session.get_one(Release, candidate.id, with_for_update=True, populate_existing=True)
+            switching.lock_release(candidate)
             _check(actor, environment, candidate, order)
             plan_hash = plans.hash_of(environment=environment, candidate=candidate)
             if environment.release_id == candidate.id:

@@ -71,12 +71,10 @@ def _begin(
     reason: str | None,
 ) -> Promotion:
     try:
-        with transaction() as session:
-            environment = session.get_one(
-                Environment, environment_id, with_for_update=True, populate_existing=True
-            )
+        with transaction():
+            environment = switching.locked_environment(environment_id=environment_id)
             target = _target(site, environment, release, backup)
-            session.get_one(Release, target.id, with_for_update=True, populate_existing=True)
+            switching.lock_release(target)
             _usable(site, target)
             if environment.release_id == target.id:
                 return promotions.unchanged(

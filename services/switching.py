@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from sqlalchemy import select, update
+from sqlalchemy.orm import joinedload
 
 from core.clock import isoformat, monotonic, utc_now
 from core.errors import (
@@ -41,6 +42,13 @@ from storage.locks import LockBusyError, file_lock, pointer_lock_path
 
 RUNNING_SLOT = 1
 PHASE_SWITCH = "switch"
+_WITH_ALL = (
+    joinedload(Promotion.site, innerjoin=True),
+    joinedload(Promotion.environment),
+    joinedload(Promotion.release, innerjoin=True),
+    joinedload(Promotion.previous_release),
+)
+"""Everything that the outcome of a promotion touches, in one statement."""
 
 AFTER_INTENT = "promotion.after_intent"
 AFTER_SWITCH = "promotion.after_switch"
@@ -80,6 +88,29 @@ def environment_turn(*, slug: str, environment: str, wait_seconds: float = 0) ->
         raise in_progress() from error
 
 
+def locked_environment(*, environment_id: int) -> Environment:
+    """Lock an environment and read it afresh with its site and release, in one statement."""
+    return db.session.get_one(
+        Environment,
+        environment_id,
+        options=(
+            joinedload(Environment.site, innerjoin=True),
+            joinedload(Environment.release),
+        ),
+        with_for_update={"of": Environment},
+        populate_existing=True,
+    )
+
+
+def lock_release(release: Release) -> None:
+    """Lock a release that this unit of work has read, and read it again where that can differ.
+
+    On SQLite nobody else can write meanwhile.
+    """
+    if db.engine.dialect.name != "sqlite":
+        db.session.refresh(release, with_for_update=True)
+
+
 def in_progress() -> ConflictError:
     """Return the refusal for a second promotion into one environment."""
     return ConflictError(
@@ -111,6 +142,7 @@ def new_promotion(
         update(Site)
         .where(Site.id == site.id)
         .values(last_promotion_number=Site.last_promotion_number + 1)
+        .execution_options(synchronize_session=False)
     )
     promotion = Promotion(
         site_id=site.id,
@@ -122,8 +154,8 @@ def new_promotion(
         slot=RUNNING_SLOT,
         from_environment=from_environment,
         to_environment=environment.name,
-        release_id=release.id,
-        previous_release_id=environment.release_id,
+        release=release,
+        previous_release=environment.release,
         generation=environment.generation + 1,
         plan_hash=plan_hash,
         user_id=actor.user_id,
@@ -182,10 +214,12 @@ def succeed(
 ) -> Promotion:
     """Write that the pointer was moved: environment, restore point, audit and outbox at once."""
     with transaction() as session:
-        promotion = session.get_one(Promotion, promotion_id, populate_existing=True)
-        if promotion.state is not PromotionState.RUNNING:
+        promotion = session.get_one(
+            Promotion, promotion_id, options=_WITH_ALL, populate_existing=True
+        )
+        environment = promotion.environment
+        if promotion.state is not PromotionState.RUNNING or environment is None:
             return promotion
-        environment = session.get_one(Environment, promotion.environment_id, populate_existing=True)
         _move(environment, promotion, actor, hold)
         _keep_backup(promotion)
         promotion.state = PromotionState.SUCCEEDED
