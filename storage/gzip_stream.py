@@ -9,6 +9,9 @@ from storage.rules import ArchiveRule
 from storage.spool import Spool
 
 _GZIP = 16 + zlib.MAX_WBITS
+MAX_MEMBERS = 100_000
+"""More than a gigabyte has in the small blocks of bgzip; empty ones would never end."""
+
 _COMPRESSED_BYTES = 64 * 1024
 
 
@@ -55,6 +58,7 @@ class GzipStream:
         self._buffer = b""
         self._start = 0
         self._member = zlib.decompressobj(_GZIP)
+        self._members = 1
         self._ended = False
 
     def read(self, count: int) -> bytes:
@@ -107,5 +111,8 @@ class GzipStream:
             self._ended = True
         elif self._input[:1] != b"\x1f":
             raise ArchiveRefusedError(ArchiveRule.TRAILING_DATA)
+        elif self._members == MAX_MEMBERS:
+            raise ArchiveRefusedError(ArchiveRule.BAD_COMPRESSION)
         else:
+            self._members += 1
             self._member = zlib.decompressobj(_GZIP)

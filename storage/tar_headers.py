@@ -47,7 +47,10 @@ def parsed_header(block: bytes) -> TarHeader:
         raise ArchiveRefusedError(ArchiveRule.TRUNCATED)
     if not is_tar_header(block):
         raise ArchiveRefusedError(ArchiveRule.BAD_HEADER, name)
-    if block[257:265] == _USTAR and block[345]:
+    if block[345]:
+        if block[257:265] != _USTAR:
+            # Readers disagree on whether this is a part of the name.
+            raise ArchiveRefusedError(ArchiveRule.BAD_HEADER, name)
         name = _checked_text(block[345:500]) + b"/" + name
     _checked_text(block[:100])
     return TarHeader(name, block[156:157], _number(block[124:136], name))

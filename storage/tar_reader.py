@@ -19,6 +19,7 @@ from storage.tar_headers import (
 )
 
 MAX_EXTENDED_BYTES = 64 * 1024
+MAX_EXTENDED_TOTAL_BYTES = 64 * 1024 * 1024
 MAX_PADDING_BYTES = 1024 * 1024
 EXTENDED_PER_ENTRY = 2
 
@@ -50,6 +51,7 @@ class TarReader:
         self._long_name: bytes | None = None
         self._pax: dict[str, bytes] | None = None
         self._extended = 0
+        self._extended_bytes = 0
         while (block := self._stream.read(BLOCK)) != ZEROS:
             self._read_entry(block)
         self._read_end()
@@ -67,8 +69,10 @@ class TarReader:
 
     def _read_extended(self, header: TarHeader) -> None:
         self._extended += 1
+        self._extended_bytes += header.size_bytes
         too_many = self._extended > EXTENDED_PER_ENTRY * self._inventory.max_entries
-        if too_many or header.size_bytes > MAX_EXTENDED_BYTES:
+        too_large = self._extended_bytes > MAX_EXTENDED_TOTAL_BYTES
+        if too_many or too_large or header.size_bytes > MAX_EXTENDED_BYTES:
             raise ArchiveRefusedError(ArchiveRule.BAD_EXTRA_FIELD, header.name)
         if self._pax is not None or self._long_name is not None:
             raise ArchiveRefusedError(ArchiveRule.BAD_EXTRA_FIELD, header.name)

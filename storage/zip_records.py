@@ -141,11 +141,12 @@ def _extra_fields(data: bytes, name: bytes) -> dict[int, bytes]:
     fields: dict[int, bytes] = {}
     position = 0
     while position < len(data):
-        if not data[position:].strip(b"\0"):
-            break  # Padding, as zipalign writes it.
         kind, size = struct.unpack_from("<2H", data.ljust(position + 4, b"\0"), position)
+        if kind == size == 0 and not data[position:].strip(b"\0"):
+            break  # Padding, as zipalign writes it.
         position += 4 + size
-        if position > len(data) or (kind in fields and kind in (_ZIP64, _UNICODE_PATH)):
+        is_twice = kind in fields and kind in (_ZIP64, _UNICODE_PATH)
+        if position > len(data) or is_twice or kind == 0:
             raise ArchiveRefusedError(ArchiveRule.BAD_EXTRA_FIELD, name)
         fields[kind] = data[position - size : position]
     _check_unicode_path(fields.get(_UNICODE_PATH), name)

@@ -72,6 +72,9 @@ def _structure() -> Iterator[HostileCase]:
     yield _case("blank-checksum", "bad_header", make_tar(INDEX, header(b"b", checksum=b" " * 8)))
     yield _case("noise-midway", "bad_header", make_tar(INDEX, b"\xa5" * BLOCK))
     yield _case("bad-magic", "bad_header", make_tar(INDEX, header(b"b", magic=b"ustar\x0099")))
+    for label, magic in (("gnu", b"ustar  \0"), ("v7", bytes(8))):
+        entry = member(b"b.html", prefix=b"a", magic=magic)
+        yield _case(f"prefix-in-{label}", "bad_header", make_tar(entry))
     for cut in (BLOCK + 5, 2 * BLOCK, 2 * BLOCK + 100, 3 * BLOCK + 9, len(GOOD) - 2 * BLOCK):
         rule = "end_missing" if cut in (2 * BLOCK, len(GOOD) - 2 * BLOCK) else "truncated"
         yield _case(f"cut-at-{cut}", rule, GOOD[:cut])
