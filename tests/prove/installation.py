@@ -32,11 +32,12 @@ SCOPES = (
 )
 
 LINES = {
+    "serve": ("relevo", "serve"),
     "web": ("gunicorn", "--config", "deploy/gunicorn/web.py", "wsgi:app"),
     "sites": ("gunicorn", "--config", "deploy/gunicorn/sites.py", "sites_wsgi:app"),
     "worker": ("relevo", "worker"),
 }
-"""The lines of the Procfile: what `relevo serve` runs, in one process group as there."""
+"""The shipped way to run everything, and the lines of the Procfile to run parts."""
 
 
 class Installation:
@@ -110,12 +111,14 @@ class Installation:
             self._credential = str(answer.expect(200)["access_token"])
         return Client(self.port, self._credential)
 
-    def start(self, *, failpoint: str = "", wait: bool = True, names: tuple[str, ...] = ()) -> None:
+    def start(
+        self, *, failpoint: str = "", wait: bool = True, names: tuple[str, ...] = ("serve",)
+    ) -> None:
         """Start the processes in one new process group and wait until they are ready."""
         settings = {**self.environment, **({"FAILPOINT": failpoint} if failpoint else {})}
         group = 0
         with self.log.open("ab") as log:
-            for name in names or tuple(LINES):
+            for name in names:
                 program, *arguments = LINES[name]
                 self._processes[name] = subprocess.Popen(
                     [str(PROGRAMS / program), *arguments],
@@ -144,7 +147,7 @@ class Installation:
                 end = self.log.read_text()[-4000:]
                 raise RuntimeError(f"{name} ended with {process.returncode}:\n{end}")
         try:
-            if "sites" in self._processes:
+            if "web" not in self._processes:
                 Client(self.sites_port).send("GET", "/", host="localhost")
             return Client(self.port).send("GET", "/readyz").status == 200
         except OSError:
@@ -186,7 +189,7 @@ class Installation:
     @contextmanager
     def running(self, *names: str) -> Iterator["Installation"]:
         """Run until the block ends."""
-        self.start(names=names)
+        self.start(names=names or ("serve",))
         try:
             yield self
         finally:
