@@ -24,13 +24,14 @@ from models.sites import Membership, Site
 from models.users import User
 from services import publishing, rollbacks, sites
 from services.actors import Actor, cli_actor
+from services.credentials import actor_for_token
 from services.promotions import PromotionOrder
 from services.promotions import promote as promote_release
 from services.publishing import PublishedUpload
 from services.releases import ReceiveOptions, UploadNote
 from services.transaction import end_reading, transaction
 from tests.archives.zip_maker import simple_zip
-from tests.people import Caller
+from tests.people import ADDRESS, Caller
 
 OPERATOR = cli_actor()
 """Whoever owns DATA_DIR: may do everything, and is no user."""
@@ -106,6 +107,11 @@ def promote(
 def roll_back(*, slug: str = "web", actor: Actor = OPERATOR, **target: Any) -> Promotion:
     """Roll main back."""
     return rollbacks.roll_back(actor=actor, slug=slug, **target)
+
+
+def token_actor(token: str) -> Actor:
+    """Return an API token as services see it."""
+    return actor_for_token(token=token, address=ADDRESS, request_id=None)
 
 
 def environment(name: str = "main", slug: str = "web") -> Environment:

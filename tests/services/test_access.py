@@ -5,19 +5,28 @@ import pytest
 from core.errors import ErrorCode
 from services import access, environments, promotions, publishing, sites
 from services.actors import Actor
-from services.credentials import actor_for_token
 from services.paging import PageRequest
 from services.permissions import TokenPreset
 from services.promotions import PromotionOrder
-from tests.factories import OPERATOR, live, make_site, promote, push, refused, roll_back, upload
-from tests.people import ADDRESS, People
+from tests.factories import (
+    OPERATOR,
+    live,
+    make_site,
+    promote,
+    push,
+    refused,
+    roll_back,
+    token_actor,
+    upload,
+)
+from tests.people import People
 
 
 def _token(people: People, username: str, **order: object) -> Actor:
     """Return an API token of a user as services see it."""
     token = people.token(username, **order).token
     assert token is not None
-    return actor_for_token(token=token, address=ADDRESS, request_id=None)
+    return token_actor(token)
 
 
 def _slugs(actor: Actor) -> list[str]:

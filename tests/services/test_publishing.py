@@ -1,6 +1,6 @@
 """Uploads reach the environments that publish by themselves, and the newest ends live."""
 
-import threading
+import functools
 
 import pytest
 
@@ -28,6 +28,7 @@ from tests.factories import (
     upload,
 )
 from tests.people import People
+from tests.threads import together
 
 pytestmark = pytest.mark.usefixtures("inside")
 
@@ -232,23 +233,13 @@ def test_a_damaged_live_release_does_not_stop_uploads_to_test() -> None:
 
 def test_publications_take_turns_and_the_newest_submission_ends_live(people: People) -> None:
     make_site()
-    app, failures = people.app, []
 
-    def send(text: str) -> None:
-        with app.app_context():
-            try:
-                push(text)
-            except Exception as error:  # noqa: BLE001 - told to the test
-                failures.append(error)
-
-    threads = [threading.Thread(target=send, args=(f"page {n % 6}",)) for n in range(12)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    outcomes = together(
+        people.app, *(functools.partial(push, f"page {turn % 6}") for turn in range(12))
+    )
 
     newest = max((release(n) for n in range(1, 7)), key=lambda r: r.latest_submission_id or 0)
-    assert failures == []
+    assert [outcome for outcome in outcomes if isinstance(outcome, Exception)] == []
     assert live("test") == newest.number
     assert sum(release(n).submission_count for n in range(1, 7)) == 12
 
