@@ -16,6 +16,7 @@ from api import (
     operations,
     rate_limit,
     request_log,
+    reset_page,
     roles,
     routing,
     security,
@@ -66,3 +67,4 @@ def mount(app: Flask, *, extra: Sequence[Callable[[], Namespace]] = ()) -> None:
     app.extensions[EXTENSION] = api
     docs.register(app, api, settings)
     operations.register(app)
+    reset_page.register(app)
