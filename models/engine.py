@@ -14,7 +14,7 @@ from sqlalchemy.schema import CreateTable
 from models.servers import MARIADB_ARGUMENTS, POSTGRESQL_ARGUMENTS
 
 BUSY_TIMEOUT_MS = 5_000
-POOL_WAIT_SECONDS = 1
+POOL_WAIT_SECONDS = 2
 POOL_RECYCLE_SECONDS = 1_800
 WRITES = "relevo_writes"
 
@@ -67,7 +67,7 @@ def engine_options(database_url: str, *, threads: int = 4) -> dict[str, object]:
         "isolation_level": "READ COMMITTED",
         "hide_parameters": True,
         "pool_size": threads,
-        "max_overflow": threads,
+        "max_overflow": 2 * threads,
         "pool_timeout": POOL_WAIT_SECONDS,
         "pool_recycle": POOL_RECYCLE_SECONDS,
     }

@@ -15,7 +15,7 @@ import psycopg
 import pymysql
 from psycopg.abc import RV, PQGen
 from sqlalchemy import Connection, Dialect, Engine, event
-from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.pool import ConnectionPoolEntry, Pool, PoolProxiedConnection
 
 from core.clock import monotonic
@@ -204,6 +204,16 @@ def lift_limits(connection: Connection) -> None:
     if isinstance(inner, ServerConnection):
         connection.detach()
         inner.lift_limits()
+
+
+def error_code(error: DBAPIError) -> str | int | None:
+    """Return the SQLSTATE of PostgreSQL or the number of MariaDB; None when there is neither."""
+    if isinstance(error.orig, psycopg.Error):
+        return error.orig.sqlstate
+    if isinstance(error.orig, pymysql.Error) and error.orig.args:
+        number: object = error.orig.args[0]
+        return number if isinstance(number, int) else None
+    return None
 
 
 @event.listens_for(Engine, "do_connect")

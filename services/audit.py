@@ -13,7 +13,7 @@ from core.ids import new_public_id
 from core.settings import current_settings
 from models.audit import AuditEvent, AuditHead, OutboxEvent
 from services.actors import Actor
-from services.transaction import transaction
+from services.transaction import repeatable, transaction
 
 HEAD_ID = 1
 GENESIS_HASH = "0" * 64
@@ -29,6 +29,7 @@ class Target:
     site_id: int | None = None
 
 
+@repeatable()
 def record(
     *,
     actor: Actor,

@@ -7,9 +7,15 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm.exc import ObjectDeletedError
 
 from core.errors import DomainError, InsufficientDiskError, NotFoundError, UnavailableError
+from models.servers import error_code
+from services.transaction import is_collision
 
 RETRY_SECONDS = 2
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+# SQLSTATEs of PostgreSQL, numbers of MariaDB.
+SERVER_DISK_FULL = ("53100", 1021, 1114)
+LOCK_WAITS = ("55P03", 1205)
+READ_ONLY = "25006"
 
 
 def as_domain_error(error: Exception) -> DomainError | None:
@@ -22,8 +28,16 @@ def as_domain_error(error: Exception) -> DomainError | None:
         return NotFoundError("It was deleted while this went on.")
     if isinstance(error, OSError) and error.errno in DISK_FULL:
         return _disk_full()
-    if isinstance(error, DBAPIError) and "disk is full" in str(error.orig):
+    if isinstance(error, DBAPIError) and _says_disk_full(error):
         return _disk_full()
+    if isinstance(error, DBAPIError) and (is_collision(error) or error_code(error) in LOCK_WAITS):
+        return UnavailableError(
+            "Others are changing the same things; try again.", retry_after_seconds=RETRY_SECONDS
+        )
+    if isinstance(error, DBAPIError) and error_code(error) == READ_ONLY:
+        return UnavailableError(
+            "The database takes no changes at the moment.", retry_after_seconds=RETRY_SECONDS
+        )
     if isinstance(error, OperationalError | InterfaceError | PoolTimeoutError):
         return UnavailableError(
             "The database does not answer at the moment.", retry_after_seconds=RETRY_SECONDS
@@ -33,6 +47,10 @@ def as_domain_error(error: Exception) -> DomainError | None:
             "The connection to the database was lost.", retry_after_seconds=RETRY_SECONDS
         )
     return None
+
+
+def _says_disk_full(error: DBAPIError) -> bool:
+    return error_code(error) in SERVER_DISK_FULL or "disk is full" in str(error.orig)
 
 
 def _disk_full() -> InsufficientDiskError:

@@ -18,7 +18,7 @@ from core.ids import new_public_id
 from core.settings import current_settings
 from models.idempotency import IdempotencyKey, IdempotencyState
 from services.crypto import decrypt_bytes, encrypt_bytes
-from services.transaction import transaction
+from services.transaction import repeatable, transaction
 
 LIFETIME = timedelta(hours=24)
 LEASE_MARGIN_SECONDS = 120
@@ -72,17 +72,10 @@ def claim(*, call: CallKey, fingerprint: str | None) -> Claim | StoredAnswer:
     claimed = Claim(call=call, owner=new_public_id())
     if _insert(claimed, fingerprint or "", now):
         return claimed
-    with transaction() as session:
-        row = session.scalar(select(IdempotencyKey).where(*_is(call)))
-        if row is None:  # it was abandoned a moment ago
-            raise _in_progress(1)
-        if now - row.created_at < LIFETIME:
-            return _existing(session, row, claimed, fingerprint, now)
-        session.execute(delete(IdempotencyKey).where(IdempotencyKey.id == row.id))
-        _add(session, claimed, fingerprint or "", now)
-    return claimed
+    return _answer_or_take_over(claimed, fingerprint, now)
 
 
+@repeatable()
 def complete(
     *, claim: Claim, fingerprint: str, status: int, headers: Mapping[str, str], body: bytes
 ) -> None:
@@ -105,6 +98,7 @@ def complete(
         )
 
 
+@repeatable()
 def abandon(*, claim: Claim) -> None:
     """Free the key after a refusal, so that the same call may be tried again."""
     with transaction() as session:
@@ -128,6 +122,7 @@ def _purge(session: Session, oldest: datetime) -> int:
     return len(ids)
 
 
+@repeatable()
 def _insert(claimed: Claim, fingerprint: str, now: datetime) -> bool:
     """Insert a fresh row; False when the key is there already."""
     try:
@@ -137,6 +132,22 @@ def _insert(claimed: Claim, fingerprint: str, now: datetime) -> bool:
     except IntegrityError:
         return False
     return True
+
+
+@repeatable(also=IntegrityError)
+def _answer_or_take_over(
+    claimed: Claim, fingerprint: str | None, now: datetime
+) -> Claim | StoredAnswer:
+    """Look at the row that is there, locked, so that a lease that ended has one heir."""
+    with transaction() as session:
+        row = session.scalar(select(IdempotencyKey).where(*_is(claimed.call)).with_for_update())
+        if row is None:  # it was abandoned a moment ago
+            raise _in_progress(1)
+        if now - row.created_at < LIFETIME:
+            return _existing(session, row, claimed, fingerprint, now)
+        session.execute(delete(IdempotencyKey).where(IdempotencyKey.id == row.id))
+        _add(session, claimed, fingerprint or "", now)
+    return claimed
 
 
 def _add(session: Session, claimed: Claim, fingerprint: str, now: datetime) -> None:

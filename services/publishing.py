@@ -17,7 +17,7 @@ from services.environments import is_locked, list_environments
 from services.promotions import PromotionOrder
 from services.releases import ReceiveOptions, Upload
 from services.switching import Stopwatch
-from services.transaction import transaction
+from services.transaction import repeatable, transaction
 from storage.spool import Readable
 
 TO_NONE = "none"
@@ -131,6 +131,7 @@ def _publish(actor: Actor, site: Site, name: str, release_id: int) -> Promotion 
         return switching.execute(actor=actor, site=site, promotion=promotion, watch=watch)
 
 
+@repeatable()
 def _begin(actor: Actor, site: Site, name: str, release_id: int) -> Promotion | None:
     try:
         with transaction() as session:

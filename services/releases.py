@@ -17,7 +17,7 @@ from services import access, audit, hosts
 from services.actors import Actor
 from services.paging import Page, PageRequest, matching, paginate
 from services.storage_errors import translated_storage_errors
-from services.transaction import changed_rows, end_reading, transaction
+from services.transaction import changed_rows, end_reading, repeatable, transaction
 from storage.inventory import ArchiveLimits, Strip
 from storage.locks import file_lock, release_lock_path
 from storage.spool import Readable
@@ -26,7 +26,6 @@ from storage.store import ReceivedRelease
 WRITE = ("sites:read", "releases:write")
 SORTABLE = {"number": Release.number, "created_at": Release.created_at}
 COMMIT_PREFIX = "commit:"
-_INSERT_ATTEMPTS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,19 +209,14 @@ def update_release(
     return release
 
 
+@repeatable(also=IntegrityError)
 def _submit(actor: Actor, site_id: int, received: ReceivedRelease, note: UploadNote) -> Upload:
-    for attempt in range(_INSERT_ATTEMPTS):
-        try:
-            with transaction() as session:
-                site = session.get(Site, site_id, populate_existing=True)
-                if site is None:
-                    raise NotFoundError("The site was deleted meanwhile.")
-                return _record(actor, site, received, note)
-        except IntegrityError:
-            # Equal content was submitted at the same moment: the next round finds its row.
-            if attempt == _INSERT_ATTEMPTS - 1:
-                raise
-    raise AssertionError("unreachable")
+    """Write an upload down; equal content of the same moment is found on the next run."""
+    with transaction() as session:
+        site = session.get(Site, site_id, populate_existing=True)
+        if site is None:
+            raise NotFoundError("The site was deleted meanwhile.")
+        return _record(actor, site, received, note)
 
 
 def _record(actor: Actor, site: Site, received: ReceivedRelease, note: UploadNote) -> Upload:

@@ -23,7 +23,7 @@ from services.actors import Actor, Via
 from services.audit import Target, record
 from services.credentials import actor_for_session as actor_for_session
 from services.paging import Page, PageRequest, paginate
-from services.transaction import changed_rows, transaction
+from services.transaction import changed_rows, repeatable, transaction
 
 REFRESH_GRACE = timedelta(seconds=10)
 MAX_USER_AGENT = 255
@@ -67,6 +67,7 @@ def open_session(*, user: User, address: str | None, user_agent: str | None) -> 
         return SignedIn(user=user, session=row, refresh_token=_next_token(row, now))
 
 
+@repeatable()
 def refresh(*, refresh_token: str, address: str | None, request_id: str | None) -> SignedIn:
     """Exchange a refresh token for the next one; each works once.
 
@@ -139,6 +140,7 @@ def end_own_session(*, actor: Actor, public_id: str) -> None:
         record(actor=actor, action="session.ended", target=_target(row))
 
 
+@repeatable()
 def log_out(*, actor: Actor) -> None:
     """End the session the actor is using.
 
@@ -153,6 +155,7 @@ def log_out(*, actor: Actor) -> None:
             record(actor=actor, action="session.ended", target=_target(row))
 
 
+@repeatable()
 def log_out_everywhere(*, actor: Actor) -> None:
     """End all sessions of the actor, and every access token that was issued so far.
 

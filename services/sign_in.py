@@ -14,8 +14,9 @@ from services.actors import Actor, Via
 from services.audit import Target, record
 from services.passwords import Verdict, hash_password, verify
 from services.sessions import SignedIn, open_session
+from services.throttle import Claim
 from services.totp import accept_code
-from services.transaction import transaction
+from services.transaction import repeatable, transaction
 
 logger = logging.getLogger(__name__)
 
@@ -56,9 +57,7 @@ def sign_in(*, username: str, password: str, otp: str | None, client: Client) ->
         if not accept_code(user=user, otp=otp):
             raise _refused(user, client)
     new_hash = hash_password(password) if verdict.outdated else None
-    with transaction():
-        throttle.forgive(claimed)
-        return _start(user, client, new_hash)
+    return _start(user, client, new_hash, claimed)
 
 
 def check_password(*, username: str, password: str, address: str | None) -> bool:
@@ -88,7 +87,14 @@ def find_by_login(login: str) -> User | None:
     return min(found, key=lambda user: user.username != name, default=None)
 
 
-def _start(user: User, client: Client, new_hash: str | None) -> SignedIn:
+@repeatable()
+def _start(user: User, client: Client, new_hash: str | None, claimed: Claim) -> SignedIn:
+    with transaction():
+        throttle.forgive(claimed)
+        return _open(user, client, new_hash)
+
+
+def _open(user: User, client: Client, new_hash: str | None) -> SignedIn:
     now = utc_now()
     values: dict[str, object] = {"last_login_at": now}
     if new_hash is not None:

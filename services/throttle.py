@@ -13,13 +13,14 @@ from datetime import datetime, timedelta
 
 from limits import RateLimitItem, parse
 from sqlalchemy import delete, update
+from sqlalchemy.exc import IntegrityError
 
 from core.clock import utc_now
 from core.errors import ErrorCode, ThrottledError
 from core.settings import current_settings
 from models.engine import db
 from models.sessions import LoginAttempt
-from services.transaction import changed_rows, transaction
+from services.transaction import changed_rows, repeatable, transaction
 
 MAX_DELAY_SECONDS = 300
 FORGET_AFTER = timedelta(minutes=15)
@@ -47,6 +48,7 @@ def attempt_key(*, purpose: str, account: str, address: str | None) -> str:
     return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+@repeatable(also=IntegrityError)
 def claim(key_hash: str) -> Claim:
     """Count an attempt as failed before it is looked at.
 
@@ -69,12 +71,14 @@ def claim(key_hash: str) -> Claim:
         return Claim(key_hash, row.next_try_at)
 
 
+@repeatable()
 def forgive(claimed: Claim) -> None:
     """Forget all failures of this key, after a success."""
     with transaction() as session:
         session.execute(delete(LoginAttempt).where(LoginAttempt.key_hash == claimed.key_hash))
 
 
+@repeatable()
 def give_back(claimed: Claim) -> None:
     """Take back one claim that was neither a success nor a failure; the failures stay."""
     with transaction() as session:

@@ -2,18 +2,30 @@
 
 import fcntl
 import os
-from collections.abc import Iterator
+import random
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import wraps
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
-from sqlalchemy import CursorResult, Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, CursorResult, Engine, Update, literal, select
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import UpdateBase
 
 from models.engine import WRITES, db
+from models.servers import error_code
 
+REPEAT_PAUSES_SECONDS = (0.02, 0.1, 0.3)
+# A deadlock or a failed serialisation on PostgreSQL; a deadlock on MariaDB.
+COLLISIONS = ("40P01", "40001", 1213)
 _OPEN = "relevo_transaction_open"
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @contextmanager
@@ -45,6 +57,41 @@ def transaction() -> Iterator[Session]:
             session.info[_OPEN] = False
 
 
+def repeatable(
+    *, also: type[IntegrityError] | None = None
+) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Mark a function that is one unit of work and nothing else: it may be run again.
+
+    Of two units of work that wait for each other a server ends one (a deadlock). That one left
+    nothing behind and takes another run; inside an open unit of work it is the outer one's turn.
+
+    Args:
+        also: IntegrityError for functions that insert what somebody else may insert at the same
+            moment, and that find it on the next run.
+    """
+
+    def decorate(function: Callable[P, T]) -> Callable[P, T]:
+        @wraps(function)
+        def run(*args: P.args, **kwargs: P.kwargs) -> T:
+            for pause in () if db.session().info.get(_OPEN) else REPEAT_PAUSES_SECONDS:
+                try:
+                    return function(*args, **kwargs)
+                except DBAPIError as error:
+                    if not (is_collision(error) or (also and isinstance(error, also))):
+                        raise
+                time.sleep(random.uniform(0, pause))  # noqa: S311  # nosec B311
+            return function(*args, **kwargs)
+
+        return run
+
+    return decorate
+
+
+def is_collision(error: DBAPIError) -> bool:
+    """Tell whether the server ended this unit of work in favour of another one."""
+    return error_code(error) in COLLISIONS
+
+
 def changed_rows(statement: UpdateBase) -> int:
     """Run an UPDATE or DELETE in the open unit of work and return how many rows it met.
 
@@ -68,22 +115,34 @@ def end_reading() -> None:
         session.commit()
 
 
-def write_if_free(statement: UpdateBase) -> bool:
+def write_if_free(statement: Update) -> bool:
     """Run one statement on its own connection unless another writer is at work just now.
 
     For notes that may be lost, such as when a session was last seen: the request neither waits
-    for its turn nor fails. Returns whether it was written.
+    for its turn nor fails. On servers only writers of the same row count. Returns whether it was
+    written.
     """
     with ExitStack() as stack:
         try:
             stack.enter_context(write_turn(db.engine, wait=False))
             connection = stack.enter_context(db.engine.connect())
             connection = connection.execution_options(**{WRITES: True})
+            if not _is_free(connection, statement):
+                return False
             connection.execute(statement)
             connection.commit()
-        except (BlockingIOError, DBAPIError):
+        except (BlockingIOError, DBAPIError, PoolTimeoutError):
             return False
     return True
+
+
+def _is_free(connection: Connection, statement: Update) -> bool:
+    if connection.dialect.name == "sqlite":
+        return True
+    rows = select(literal(1)).select_from(statement.table)
+    if statement.whereclause is not None:
+        rows = rows.where(statement.whereclause)
+    return connection.scalar(rows.with_for_update(skip_locked=True)) is not None
 
 
 @contextmanager

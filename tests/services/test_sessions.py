@@ -260,7 +260,9 @@ def test_a_busy_writer_neither_delays_nor_fails_a_request(inside: People) -> Non
         before = _last_seen(signed_in)
         clock.shift(timedelta(minutes=2))
 
-        with transaction():
+        with transaction() as session:
+            mine = UserSession.id == signed_in.session.id
+            session.execute(update(UserSession).where(mine).values(user_agent="busy"))
             _use(signed_in)
 
         assert _last_seen(signed_in) == before
