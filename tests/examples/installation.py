@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.error import URLError
 
 from core.secrets_file import make_secrets
 
@@ -100,6 +99,6 @@ def _wait_for(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
         try:
             with urllib.request.urlopen(f"{url}/healthz", timeout=5):
                 return
-        except URLError:
+        except OSError:
             time.sleep(0.1)
     raise AssertionError(log.read_text())
