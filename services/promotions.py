@@ -26,7 +26,7 @@ from services.environments import is_locked
 from services.paging import Page, PageRequest, matching, paginate
 from services.plans import Plan
 from services.switching import Stopwatch
-from services.transaction import transaction
+from services.transaction import repeatable, transaction
 
 WRITE = ("sites:read", "promotions:write")
 SORTABLE = {"number": Promotion.number, "created_at": Promotion.created_at}
@@ -222,6 +222,7 @@ def _find(actor: Actor, slug: str, order: PromotionOrder) -> tuple[Site, Environ
     return site, environment
 
 
+@repeatable()
 def _begin(actor: Actor, site: Site, environment_id: int, order: PromotionOrder) -> Promotion:
     try:
         with transaction():

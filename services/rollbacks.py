@@ -19,7 +19,7 @@ from models.sites import Site
 from services import access, plans, promotions, recovery, releases, switching
 from services.actors import Actor
 from services.switching import Stopwatch
-from services.transaction import transaction
+from services.transaction import repeatable, transaction
 
 WRITE = ("sites:read", "promotions:rollback")
 MAX_CANDIDATES = 20
@@ -62,6 +62,7 @@ def roll_back(
         )
 
 
+@repeatable()
 def _begin(
     actor: Actor,
     site: Site,

@@ -34,7 +34,7 @@ from models.releases import Release
 from models.sites import Site
 from services import audit
 from services.actors import Actor
-from services.transaction import end_reading, transaction
+from services.transaction import end_reading, repeatable, transaction
 from storage import failpoints
 from storage.errors import DiskFullError, PointerError, StorageError
 from storage.journals import MAX_HISTORY, HistoryEntry, Journal
@@ -204,6 +204,7 @@ def execute(
     return finished
 
 
+@repeatable()
 def succeed(
     *,
     actor: Actor,
@@ -242,6 +243,7 @@ def succeed(
         return promotion
 
 
+@repeatable()
 def fail(*, actor: Actor, site: Site, promotion_id: int, code: ErrorCode, detail: str) -> Promotion:
     """Write that nothing was switched, and free the slot."""
     with transaction() as session:
