@@ -19,12 +19,20 @@ from api.operation import METADATA, Operation, Paging, Upload, declared_paramete
 from api.paging import take_cursor, take_page
 from api.queries import load_query
 from api.representations import CSV_TYPE, choose_media_type, dump, render
-from api.security import Auth, identify
+from api.security import Auth, identify, known_actor
 from api.strictness import take_literally
 from api.uploads import open_upload
 from api.validation import field_errors, refuse
-from core.errors import ErrorCode, FieldError, NotFoundError
+from core.errors import (
+    ConflictError,
+    DomainError,
+    ErrorCode,
+    FieldError,
+    ForbiddenError,
+    NotFoundError,
+)
 from core.settings import current_settings
+from services import refusals
 from services.actors import Actor
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
@@ -118,7 +126,11 @@ def endpoint(
 
         @functools.wraps(handler)
         def run(resource: object, **path: Any) -> WerkzeugResponse:  # Any: parts of the path
-            return _run(operation, functools.partial(handler, resource), path)
+            try:
+                return _run(operation, functools.partial(handler, resource), path)
+            except (ForbiddenError, ConflictError) as refusal:
+                _note_refusal(refusal)
+                raise
 
         run.__doc__ = f"{summary}\n\n{description}".strip()  # what restx documents
         setattr(run, METADATA, operation)
@@ -172,6 +184,14 @@ def _run(
     if key is None or actor is None:
         return work()
     return idempotency.once(key, actor, raw_body, work)
+
+
+def _note_refusal(refusal: DomainError) -> None:
+    """Write it into the audit trail when somebody known was refused a change."""
+    actor = known_actor()
+    if actor is not None and request.method in METHODS_WITH_BODY and request.url_rule is not None:
+        operation = f"{request.method} {request.url_rule.rule}"
+        refusals.note(actor=actor, operation=operation, code=refusal.code)
 
 
 def _current(

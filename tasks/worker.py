@@ -11,7 +11,7 @@ from flask import Flask
 
 from core.clock import monotonic
 from models.engine import db
-from services import recovery, upkeep
+from services import audit_proof, recovery, upkeep
 
 logger = logging.getLogger("relevo.worker")
 
@@ -40,6 +40,7 @@ class Worker:
             Chore("scrub", 60, upkeep.scrub_next),
             Chore("forget", 600, upkeep.forget),
             Chore("sweep", 3600, upkeep.sweep),
+            Chore("anchor", 3600, audit_proof.log_anchor),
         ]
 
     def run(self) -> None:

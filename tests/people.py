@@ -40,7 +40,7 @@ ENVIRONMENT = {
     "JWT_KEYS": f"k1:{KEY[::-1]}",
     "FIELD_KEYS": FIELD_KEY,
     "API_RATE_LIMIT": "1000000/minute",
-    "LOG_LEVEL": "ERROR",
+    "LOG_LEVEL": "WARNING",
 }
 GLOBAL_ROLES = tuple(role.name for role in SHIPPED_ROLES if role.kind is RoleKind.GLOBAL)
 SITE_ROLES = tuple(role.name for role in SHIPPED_ROLES if role.kind is RoleKind.SITE)

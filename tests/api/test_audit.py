@@ -153,3 +153,23 @@ def test_the_trail_is_verified_with_and_without_an_anchor(people: People) -> Non
 def _count(people: People) -> int:
     with people.app.app_context():
         return db.session.scalar(text("SELECT count FROM audit_heads")) or 0
+
+
+def test_a_refused_change_leaves_an_event_and_a_refused_look_does_not(people: People) -> None:
+    people.user("bob")
+    ana, admin = people.caller("ana", "auditor"), people.caller("root")
+    token = people.token_caller("root", scopes=["users:read"])
+    people.caller("eve", "member").get("/users")
+
+    ana.patch("/users/bob", {"role": "admin"})
+    admin.delete("/users/root")
+    token.post("/tokens", {"name": "x", "preset": "read"})
+    admin.patch("/users/bob", {"role": "nonsense"})
+
+    events = admin.get("/audit?action=access.refused").json["items"]
+    assert [(event["actor"], event["target"]["id"], event["after"]) for event in events] == [
+        ("root", "POST /api/v1/tokens", {"code": "session_required"}),
+        ("root", "DELETE /api/v1/users/<username>", {"code": "last_admin"}),
+        ("ana", "PATCH /api/v1/users/<username>", {"code": "scope_missing"}),
+    ]
+    assert events[0]["token"] is not None
