@@ -20,7 +20,7 @@ from core.errors import ErrorCode, ThrottledError
 from core.settings import current_settings
 from models.engine import db
 from models.sessions import LoginAttempt
-from services.transaction import changed_rows, repeatable, transaction
+from services.transaction import repeatable, transaction
 
 MAX_DELAY_SECONDS = 300
 FORGET_AFTER = timedelta(minutes=15)
@@ -110,17 +110,6 @@ def delay_after(failures: int) -> timedelta:
     if failures >= rate.amount:
         seconds = max(seconds, rate.get_expiry() * 2.0 ** min(failures - rate.amount, 16))
     return timedelta(seconds=min(seconds, longest))
-
-
-def purge() -> int:
-    """Remove counts nobody needs any more; returns how many."""
-    with transaction():
-        old = utc_now() - FORGET_AFTER
-        return changed_rows(
-            delete(LoginAttempt).where(
-                LoginAttempt.updated_at < old, LoginAttempt.next_try_at < utc_now()
-            )
-        )
 
 
 def _refuse_early(row: LoginAttempt | None) -> None:

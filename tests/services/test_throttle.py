@@ -115,15 +115,6 @@ def test_parallel_attempts_do_not_pass_together(people: People) -> None:
     assert sum(passed) <= 10
 
 
-def test_counts_nobody_needs_are_removed(inside: People) -> None:
-    with time_machine.travel(START, tick=False) as clock:
-        throttle.claim(_key())
-        throttle.claim(_key("bob"))
-        clock.shift(throttle.FORGET_AFTER + timedelta(seconds=1))
-
-        assert throttle.purge() == 2
-
-
 def _passes() -> bool:
     try:
         throttle.claim(_key())
