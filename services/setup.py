@@ -70,13 +70,17 @@ def _keep_password(data_dir: Path, password: str) -> Path:
 def _make_starter() -> bool:
     """Publish the page that ships to test and main, so that there is something to look at.
 
-    Happens once: a starter site that was deleted stays deleted, one that a crash left without a
-    release gets it.
+    Happens once: a starter site that was deleted stays deleted, one that a crash left half made
+    is finished, and one that somebody made is theirs.
     """
-    ever = select(AuditEvent.id).where(AuditEvent.action == "site.created").limit(1)
+    made = select(AuditEvent.id).where(AuditEvent.action == "site.created").limit(1)
+    first = db.session.scalar(made.order_by(AuditEvent.id))
+    latest = db.session.scalar(
+        made.where(AuditEvent.target_id == STARTER_SLUG).order_by(AuditEvent.id.desc())
+    )
     site = db.session.scalar(select(Site).where(Site.slug == STARTER_SLUG))
-    is_new = site is None and db.session.scalar(ever) is None
-    is_half_made = site is not None and site.last_release_number == 0
+    is_new = site is None and first is None
+    is_half_made = site is not None and latest == first and _is_half_made(site)
     end_reading()
     if not is_new and not is_half_made:
         return False
@@ -96,6 +100,11 @@ def _make_starter() -> bool:
         )
     promotions.promote(actor=_maker(), slug=STARTER_SLUG, order=PromotionOrder(to="main"))
     return True
+
+
+def _is_half_made(site: Site) -> bool:
+    """Tell that the page did not reach both environments, and that nobody did more than that."""
+    return site.last_release_number <= 1 and site.last_promotion_number <= 1
 
 
 def _maker() -> Actor:
