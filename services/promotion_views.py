@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import select
+from sqlalchemy.orm import aliased
 
 from core.settings import current_settings
 from models.engine import db
@@ -50,9 +51,7 @@ class PromotionView:
 
 def describe(*, slug: str, promotions: Sequence[Promotion]) -> list[PromotionView]:
     """Return the views of `promotions`, all of the site `slug`."""
-    numbers = _release_numbers(promotions)
-    names = _user_names(promotions)
-    backups = _backups(promotions)
+    others = _others(promotions)
     return [
         PromotionView(
             number=promotion.number,
@@ -62,12 +61,12 @@ def describe(*, slug: str, promotions: Sequence[Promotion]) -> list[PromotionVie
             result=promotion.result.value if promotion.result else None,
             from_environment=promotion.from_environment,
             to_environment=promotion.to_environment,
-            release=numbers[promotion.release_id],
-            previous_release=numbers.get(promotion.previous_release_id or 0),
+            release=others[promotion.id].release,
+            previous_release=others[promotion.id].previous_release,
             generation=promotion.generation,
             plan_hash=promotion.plan_hash,
-            backup=backups.get(promotion.id),
-            actor=names.get(promotion.user_id or 0) or promotion.via,
+            backup=others[promotion.id].backup,
+            actor=others[promotion.id].username or promotion.via,
             comment=promotion.comment,
             error=_error(promotion),
             timings_ms=promotion.timings_ms,
@@ -88,24 +87,25 @@ def _error(promotion: Promotion) -> PromotionError | None:
     return PromotionError(code=promotion.error_code, detail=promotion.error_detail)
 
 
-def _release_numbers(promotions: Sequence[Promotion]) -> dict[int, int]:
-    ids = {promotion.release_id for promotion in promotions}
-    ids |= {promotion.previous_release_id for promotion in promotions} - {None}  # type: ignore[arg-type]  # None is taken out
-    rows = db.session.execute(select(Release.id, Release.number).where(Release.id.in_(ids)))
-    return dict(rows.all())
+@dataclass(frozen=True)
+class _Others:
+    """What other tables say of a promotion."""
+
+    release: int
+    previous_release: int | None
+    username: str | None
+    backup: str | None
 
 
-def _user_names(promotions: Sequence[Promotion]) -> dict[int, str]:
-    ids = {promotion.user_id for promotion in promotions if promotion.user_id}
-    rows = db.session.execute(select(User.id, User.username).where(User.id.in_(ids)))
-    return dict(rows.all())
-
-
-def _backups(promotions: Sequence[Promotion]) -> dict[int, str]:
-    ids = [promotion.id for promotion in promotions]
+def _others(promotions: Sequence[Promotion]) -> dict[int, _Others]:
+    """Look up all promotions in one statement."""
+    previous = aliased(Release)
     rows = db.session.execute(
-        select(SiteBackup.promotion_id, SiteBackup.public_id).where(
-            SiteBackup.promotion_id.in_(ids)
-        )
+        select(Promotion.id, Release.number, previous.number, User.username, SiteBackup.public_id)
+        .join(Release, Release.id == Promotion.release_id)
+        .outerjoin(previous, previous.id == Promotion.previous_release_id)
+        .outerjoin(User, User.id == Promotion.user_id)
+        .outerjoin(SiteBackup, SiteBackup.promotion_id == Promotion.id)
+        .where(Promotion.id.in_([promotion.id for promotion in promotions]))
     )
-    return dict(rows.all())
+    return {row[0]: _Others(row[1], row[2], row[3], row[4]) for row in rows}
