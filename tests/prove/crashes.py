@@ -48,7 +48,7 @@ def _campaign(installation: Installation, rounds: int) -> dict[str, object]:
         releases,
         [PAGE, ASSET],
         host="web.localhost",
-        pause_seconds=0.02,
+        pause_seconds=0.05,
     ) as seen:
         for turn in range(rounds):
             traffic = Traffic(installation, releases, f"{seeds.seed()}-{turn}")

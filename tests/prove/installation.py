@@ -32,12 +32,16 @@ SCOPES = (
 )
 
 LINES = {
-    "serve": ("relevo", "serve"),
+    "serve": ("relevo", "serve", "--stop-with-parent"),
     "web": ("gunicorn", "--config", "deploy/gunicorn/web.py", "wsgi:app"),
     "sites": ("gunicorn", "--config", "deploy/gunicorn/sites.py", "sites_wsgi:app"),
     "worker": ("relevo", "worker"),
 }
 """The shipped way to run everything, and the lines of the Procfile to run parts."""
+
+_TIED = (sys.executable, str(REPOSITORY / "core" / "child.py"))
+END = str(int(signal.SIGTERM))
+"""The campaign may be stopped at any time, and no server stays behind."""
 
 
 class Installation:
@@ -121,7 +125,7 @@ class Installation:
             for name in names:
                 program, *arguments = LINES[name]
                 self._processes[name] = subprocess.Popen(
-                    [str(PROGRAMS / program), *arguments],
+                    [*_TIED, str(os.getpid()), END, str(PROGRAMS / program), *arguments],
                     cwd=REPOSITORY,
                     env=settings,
                     stdin=subprocess.DEVNULL,
