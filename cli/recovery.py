@@ -16,8 +16,9 @@ MEANINGS = {
     Outcome.FAILED: "an interrupted promotion was marked failed; nothing had been switched",
     Outcome.IMPORTED: "offline rollbacks were written into the history",
     Outcome.DRIFT: "drift: the disk shows something else than the history says",
+    Outcome.UNREADABLE: "the disk could not be read; the log says more",
 }
-SETTLED = set(MEANINGS) - {Outcome.DRIFT}
+SETTLED = set(Outcome) - {Outcome.DRIFT, Outcome.UNREADABLE}
 
 
 @click.command("recover", epilog=EXIT_CODES)
@@ -67,9 +68,5 @@ def _settled(slug: str | None, environment: str | None) -> Answer:
 
 
 def _lines(findings: list[Finding]) -> list[str]:
-    rows = [(finding.site, finding.environment, _meaning(finding.outcome)) for finding in findings]
+    rows = [(finding.site, finding.environment, MEANINGS[finding.outcome]) for finding in findings]
     return table(rows) if rows else ["No sites."]
-
-
-def _meaning(outcome: Outcome) -> str:
-    return MEANINGS.get(outcome, outcome.value)

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from cli.recovery import MEANINGS
+from services.recovery import Outcome
 from tests.cli.commands import Relevo
 from tests.factories import live, make_site, served, tree
 from tests.people import People
@@ -88,3 +90,7 @@ def test_unknown_places_cannot_be_accepted(site: Relevo, arguments: tuple[str, .
     document = site.document("sites", "recover", *arguments, "--accept", "disk", exit_code=1)
 
     assert document["code"] == "not_found"
+
+
+def test_every_outcome_has_words() -> None:
+    assert set(MEANINGS) == set(Outcome)
