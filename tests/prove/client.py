@@ -47,6 +47,11 @@ class Client:
         self._credential = credential
         self._used_at = 0.0
 
+    @property
+    def credential(self) -> str:
+        """What this client signs in with."""
+        return self._credential
+
     def get(self, path: str, **query: object) -> Answer:
         return self.call("GET", path, query=query)
 
