@@ -8,7 +8,7 @@ server does not answer only one caller at a time tries it: the others are refuse
 import threading
 import weakref
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import psycopg
@@ -29,6 +29,7 @@ IDLE_TRANSACTION_SECONDS = 60
 MIGRATION_LOCK_WAIT_SECONDS = 30
 ANSWER_MARGIN_SECONDS = 2
 PAUSE_SECONDS = 0.5
+TRIAL_SECONDS = 0.25
 UNREACHABLE = (2003, "not tried: the server did not answer a moment ago")
 
 SQL_MODE = (
@@ -170,18 +171,26 @@ class Gate:
 
     @contextmanager
     def attempt(self) -> Iterator[bool]:
-        """Yield whether to try; when it was closed, one caller at a time may find it open again."""
+        """Yield whether to try.
+
+        Once an attempt failed there is one at a time, after a pause; who comes meanwhile waits
+        a moment for how it ends, because a server that is back answers fast.
+        """
         if self._is_open:
             with self._noted():
                 yield True
-        elif monotonic() < self._next_try_at or not self._trial.acquire(blocking=False):
+        elif monotonic() < self._next_try_at or not self._trial.acquire(timeout=TRIAL_SECONDS):
             yield False
         else:
             try:
-                with self._noted():
-                    yield True
+                is_due = self._is_due()
+                with self._noted() if is_due else nullcontext():
+                    yield is_due
             finally:
                 self._trial.release()
+
+    def _is_due(self) -> bool:
+        return self._is_open or monotonic() >= self._next_try_at
 
     @contextmanager
     def _noted(self) -> Iterator[None]:
