@@ -7,7 +7,8 @@ the first request, so the workers share none.
 import sys
 from pathlib import Path
 
-# gunicorn searches the working directory first; a module there must not come before ours.
+# gunicorn searches the working directory first; a module there must not come before others.
+sys.path.sort(key=lambda folder: Path(folder).resolve() == Path.cwd())
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from config import load_settings

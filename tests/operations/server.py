@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -63,13 +64,15 @@ class Server:
             check=False,
         )
 
-    def start(self) -> psutil.Process:
-        """Start the server and wait until it is ready; returns the parent."""
+    def start(
+        self, *, command: Sequence[str] = (*PROGRAM, "serve"), cwd: Path | None = None
+    ) -> psutil.Process:
+        """Start the server and wait until it is ready; returns the process that was started."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*PROGRAM, "serve"],
+                command,
                 env=self.environment,
-                cwd=self.data_dir.parent,
+                cwd=cwd or self.data_dir.parent,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,

@@ -1,0 +1,121 @@
+"""The server as it is started in practice: from anywhere, by make, at a terminal."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+
+from tests.operations.server import STOP_SECONDS, Server
+
+CONSOLE = Path(sys.executable).parent / "relevo"
+CALLER = "import subprocess, sys; subprocess.run(sys.argv[1:])"
+SLOW_BODY = b"PK not really an archive"
+
+
+class SlowRequest:
+    """A request that has begun and is finished when we say so."""
+
+    def __init__(self, server: Server) -> None:
+        headers = {**server.sign_in(), "Host": "localhost", "Expect": "100-continue"}
+        head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        self.socket = socket.create_connection(("127.0.0.1", server.port), timeout=STOP_SECONDS)
+        self.socket.sendall(
+            f"POST /api/v1/sites/starter/releases HTTP/1.1\r\n{head}"
+            f"Content-Length: {len(SLOW_BODY)}\r\n\r\n".encode()
+        )
+        # The server asks for the body: from now on the request is in flight for certain.
+        assert b" 100 " in self.socket.recv(100)
+
+    def finish(self) -> bytes:
+        """Send the rest and return the first line of the answer."""
+        with self.socket:
+            self.socket.sendall(SLOW_BODY)
+            return self.socket.makefile("rb").readline()
+
+
+@pytest.fixture
+def started(server: Server) -> Iterator[Server]:
+    server.start()
+    yield server
+    server.kill()
+
+
+def test_interrupt_at_a_terminal_finishes_what_is_in_flight(started: Server) -> None:
+    request = SlowRequest(started)
+    assert started.process is not None
+
+    os.killpg(started.process.pid, signal.SIGINT)
+    interrupted = threading.Event()
+    interrupted.wait(1)
+    answer = request.finish()
+
+    assert answer.startswith(b"HTTP/1.1 422 ")
+    started.wait_until_gone()
+    assert started.process.wait(timeout=STOP_SECONDS) == 0
+
+
+def test_modules_in_the_working_directory_do_not_come_before_ours(
+    server: Server, tmp_path: Path
+) -> None:
+    for name in ("app", "config", "wsgi", "sites_wsgi", "core", "secrets", "html"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('a module of a stranger')\n")
+
+    server.start(command=[str(CONSOLE), "serve"], cwd=tmp_path)
+
+    site = requests.get(
+        f"http://127.0.0.1:{server.sites_port}/", headers={"Host": "starter.localhost"}, timeout=5
+    )
+    assert site.status_code == 200
+
+
+def test_it_ends_with_the_program_that_started_it_when_asked_to(server: Server) -> None:
+    arguments = [sys.executable, "-c", CALLER, str(CONSOLE), "serve", "--stop-with-parent"]
+    caller = server.start(command=arguments)
+    others = [process for process in server.members() if process != caller]
+    assert len(others) >= 6
+
+    caller.kill()
+
+    assert psutil.wait_procs(others, timeout=STOP_SECONDS)[1] == []
+
+
+def test_the_group_has_no_session_of_its_own_inside(started: Server) -> None:
+    assert started.process is not None
+
+    sessions = {os.getsid(process.pid) for process in started.members()}
+
+    assert sessions == {started.process.pid}
+
+
+def test_no_secret_is_in_a_command_line_or_environment(started: Server) -> None:
+    keys = (started.data_dir / "secrets.env").read_text().splitlines()
+    secrets = [key.partition("=")[2] for key in keys if "=" in key]
+
+    seen = " ".join(
+        " ".join([*process.cmdline(), *process.environ().values()]) for process in started.members()
+    )
+
+    assert [secret for secret in secrets if secret in seen] == []
+
+
+def test_make_names_the_python_that_is_missing(tmp_path: Path) -> None:
+    makefile = Path(__file__).resolve().parents[2] / "Makefile"
+
+    outcome = subprocess.run(
+        ["make", "-f", str(makefile), "PYTHON=/bin/false", ".venv/created"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert outcome.returncode != 0
+    assert "Python 3.11" in outcome.stderr
