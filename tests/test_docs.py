@@ -1,6 +1,7 @@
 """Documents and program name the same settings, commands, options and problems."""
 
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,16 +10,22 @@ import pytest
 
 import cli
 import config
+from api.problems import STATUS
 from core.errors import ErrorCode
+from services.permissions import PERMISSIONS, PRESETS, SHIPPED_ROLES, TokenPreset
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
-NO_DEFAULT = "none"
 _SETTING = re.compile(r"^\| `([A-Z_]+)` \| (?:`([^`]+)`|(none)) \|", re.MULTILINE)
 _RESERVED = re.compile(r"^\| `([A-Z_]+)` \| [A-Z]", re.MULTILINE)
 # In code, or on a line of its own: `relevo sites show web`. Groups are followed by a command.
 _COMMAND = re.compile(r"(?m)(?:^(?:\$ )?|`|\bsudo -u \w+ )(relevo) ([a-z]+)(?: ([a-z][a-z-]+))?")
 _LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+_ANCHOR = re.compile(r"\]\(([^)#\s:]*)#([^)\s]+)\)")
+_HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+_EXAMPLE = re.compile(r"^(?:\$ )?(relevo [a-z].*)$", re.MULTILINE)
+_BLOCK = re.compile(r"^```\w*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_REDIRECTION = {">", ">>", "<", "|", "&&"}
 
 
 def commands(group: click.Group, prefix: str = "relevo") -> Iterator[tuple[str, click.Command]]:
@@ -33,6 +40,25 @@ def console() -> click.Group:
     group = click.Group("relevo")
     cli.add_commands(group)
     return group
+
+
+def examples(text: str) -> Iterator[list[str]]:
+    """Yield the words of every command in the code blocks, without what the shell does to it."""
+    for block in _BLOCK.findall(text):
+        for line in _EXAMPLE.findall(block.replace("\\\n", " ")):
+            words = shlex.split(line, comments=True)
+            end = next((at for at, word in enumerate(words) if word in _REDIRECTION), len(words))
+            yield words[:end]
+
+
+def resolve(words: list[str]) -> tuple[str, click.Command, list[str]]:
+    """Return the full name, the command and its arguments."""
+    known = dict(commands(console()))
+    for length in (3, 2):
+        name = " ".join(words[:length])
+        if name in known:
+            return name, known[name], words[length:]
+    raise LookupError(" ".join(words))
 
 
 def documents() -> list[Path]:
@@ -72,11 +98,64 @@ def test_documents_name_only_commands_that_exist(path: Path) -> None:
     assert unknown == []
 
 
+def test_every_command_has_an_example() -> None:
+    text = (DOCS / "commands.md").read_text()
+
+    shown = {resolve(words)[0] for words in examples(text)}
+
+    assert shown == {name for name, _ in commands(console())}
+
+
+@pytest.mark.parametrize("path", documents(), ids=lambda path: path.name)
+def test_examples_use_options_that_exist(path: Path) -> None:
+    for words in examples(path.read_text()):
+        name, command, arguments = resolve(words)
+
+        command.make_parser(click.Context(command, info_name=name)).parse_args(arguments)
+
+
 @pytest.mark.parametrize("code", ErrorCode)
-def test_every_error_code_is_documented(code: ErrorCode) -> None:
+def test_every_error_code_is_documented_with_its_status(code: ErrorCode) -> None:
     text = (DOCS / "errors.md").read_text()
 
-    assert f"| `{code}` |" in text
+    assert f"| `{code}` | {STATUS[code].value} |" in text
+
+
+def test_no_error_code_is_documented_that_does_not_exist() -> None:
+    text = (DOCS / "errors.md").read_text()
+
+    documented = re.findall(r"^\| `([a-z_]+)` \|", text, re.MULTILINE)
+
+    assert sorted(documented) == sorted(code.value for code in ErrorCode)
+
+
+def test_the_table_of_roles_says_what_the_roles_grant() -> None:
+    text = (DOCS / "identity.md").read_text()
+    _, _, table = text.partition("| Permission | Allows | ")
+    lines = table.partition("\n\n")[0].splitlines()
+    names = re.findall(r"`([a-z]+)`", lines[0])
+
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+    assert [row[0].strip("`") for row in cells] == list(PERMISSIONS)
+    for role in SHIPPED_ROLES:
+        if role.name == "admin":
+            continue
+        column = names.index(role.name) + 2
+        granted = {row[0].strip("`") for row in cells if row[column] == "yes"}
+        assert granted == role.permissions, role.name
+
+
+def test_presets_are_documented_with_their_scopes() -> None:
+    text = (DOCS / "identity.md").read_text()
+    upload, deploy = PRESETS[TokenPreset.UPLOAD], PRESETS[TokenPreset.DEPLOY]
+
+    documented = {
+        name: set(re.findall(r"`([a-z]+:[a-z]+)`", line))
+        for name, line in re.findall(r"^\| `(upload|deploy)` \| (.*) \|$", text, re.MULTILINE)
+    }
+
+    assert documented == {"upload": upload, "deploy": deploy - upload}
 
 
 @pytest.mark.parametrize("path", documents(), ids=lambda path: path.name)
@@ -86,3 +165,30 @@ def test_links_between_documents_lead_somewhere(path: Path) -> None:
     missing = [target for target in targets if not (path.parent / target).exists()]
 
     assert missing == []
+
+
+@pytest.mark.parametrize("path", documents(), ids=lambda path: path.name)
+def test_links_into_documents_name_a_heading(path: Path) -> None:
+    for target, anchor in _ANCHOR.findall(path.read_text()):
+        text = (path.parent / target).read_text() if target else path.read_text()
+
+        anchors = {
+            re.sub(r"[^\w -]", "", line.lower()).replace(" ", "-")
+            for line in _HEADING.findall(text)
+        }
+
+        assert anchor in anchors, f"{target}#{anchor}"
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+def test_locked_requirements_have_hashes_and_no_addresses(name: str) -> None:
+    text = (ROOT / name).read_text().replace("\\\n", " ")
+
+    pins = [line for line in text.splitlines() if line.strip() and not line.startswith((" ", "#"))]
+
+    assert "://" not in text
+    assert pins
+    for pin in pins:
+        assert re.match(r"[A-Za-z0-9._-]+(\[[a-z,]+\])?==\S+ .*--hash=sha256:[0-9a-f]{64}", pin), (
+            pin
+        )
