@@ -20,9 +20,10 @@ from services.releases import find_release, target
 from services.switching import RUNNING_SLOT
 from services.transaction import end_reading, transaction
 from storage.errors import ReleaseInUseError, ReleaseMissingError
-from storage.locks import file_lock, release_lock_path
+from storage.locks import LockBusyError, file_lock, release_lock_path
 
 DEFAULT_KEEP = 10
+UPLOAD_WAIT_SECONDS = 2.0
 DEFAULT_OLDER_THAN_DAYS = 30
 _IDS_AT_ONCE = 500
 
@@ -62,7 +63,10 @@ def prune(
         return _pruned(numbers, deleted, freed)
     freed, deleted = 0, set()
     for number, latest in [(item.number, item.latest_submission_id) for item in doomed]:
-        outcome = _archive(actor, site, number, latest)
+        try:
+            outcome = _archive(actor, site, number, latest)
+        except LockBusyError:
+            break  # the next time will find the rest
         if outcome is not None:
             deleted.add(number)
             freed += outcome
@@ -90,11 +94,11 @@ def delete_release(*, actor: Actor, slug: str, number: int) -> None:
         return
     reasons = _reasons(site, release)
     latest = release.latest_submission_id
-    if not reasons and _archive(actor, site, number, latest) is None:
+    if not reasons and not _is_archived(actor, site, number, latest):
         again = find_release(site=site, number=number)
         if again.state is ReleaseState.ARCHIVED:
             return
-        reasons = _reasons(site, again) or ["came into use meanwhile"]
+        reasons = _reasons(site, again) or ["in use: an upload is running or named it again"]
     if reasons:
         raise ConflictError(
             "This release cannot be deleted now.",
@@ -103,14 +107,25 @@ def delete_release(*, actor: Actor, slug: str, number: int) -> None:
         )
 
 
+def _is_archived(actor: Actor, site: Site, number: int, latest: int | None) -> bool:
+    try:
+        return _archive(actor, site, number, latest) is not None
+    except LockBusyError:
+        return False
+
+
 def _archive(actor: Actor, site: Site, number: int, latest: int | None) -> int | None:
     """Mark a release archived, then delete its files; None when it came into use meanwhile.
 
     So it did when `latest` is not its latest submission any more: somebody wants it again.
+
+    Raises:
+        LockBusyError: an upload to the site is running, perhaps over a slow line.
     """
     store, slug = site_store(), site.slug
     end_reading()
-    with file_lock(release_lock_path(store.layout.root, slug), wait_seconds=None):
+    lock = release_lock_path(store.layout.root, slug)
+    with file_lock(lock, wait_seconds=UPLOAD_WAIT_SECONDS):
         shown = set(store.pointers(slug).values())
         with transaction() as session:
             found = find_release(site=site, number=number)

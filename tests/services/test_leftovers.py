@@ -3,11 +3,12 @@
 import pytest
 from sqlalchemy import delete
 
+from core.errors import ConflictError, ErrorCode
 from core.extensions import site_store
 from models.engine import db
 from models.environments import Environment
 from models.releases import Release, ReleaseState
-from services import environments, leftovers, sites
+from services import environments, leftovers, retention, sites
 from services.transaction import end_reading, transaction
 from storage.locks import file_lock, release_lock_path
 from tests.factories import OPERATOR, environment, live, make_site, promote, release, upload
@@ -117,3 +118,18 @@ def test_a_new_site_does_not_inherit_the_pointers_of_its_namesake() -> None:
     make_site()
 
     assert (live("main"), live("test")) == (None, None)
+
+
+def test_deletions_do_not_wait_for_a_slow_upload(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_site(main=("one",))
+    number = upload("two", to="none")
+    monkeypatch.setattr(retention, "UPLOAD_WAIT_SECONDS", 0)
+    lock = release_lock_path(site_store().layout.root, "web")
+
+    with file_lock(lock, exclusive=False, wait_seconds=None):
+        with pytest.raises(ConflictError) as caught:
+            retention.delete_release(actor=OPERATOR, slug="web", number=number)
+        pruned = retention.prune(actor=OPERATOR, slug="web", keep=0, older_than_days=0)
+
+    assert caught.value.code is ErrorCode.RELEASE_PROTECTED
+    assert (pruned.deleted, release(number).state) == ((), ReleaseState.READY)
