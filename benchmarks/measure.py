@@ -10,7 +10,8 @@ from dataclasses import dataclass
 class Line:
     """One measured figure beside its goal.
 
-    `goal` begins with `<=` or `>=`; what it counts is in `unit`.
+    `goal` begins with `<=` or `>=`, or is empty for a figure that is only shown; what it counts
+    is in `unit`.
     """
 
     part: str
@@ -22,13 +23,15 @@ class Line:
 
     @property
     def is_met(self) -> bool:
+        if not self.goal:
+            return True
         comparison, limit = self.goal.split()
         return self.value <= float(limit) if comparison == "<=" else self.value >= float(limit)
 
     def __str__(self) -> str:
-        state = "ok" if self.is_met else "MISSED"
+        state = ("ok" if self.is_met else "MISSED") if self.goal else ""
         shown = f"{self.value:,.2f}{self.unit}"
-        goal = f"goal {self.goal}{self.unit}"
+        goal = f"goal {self.goal}{self.unit}" if self.goal else ""
         return f"{self.figure:<56} {shown:>14}  {goal:<16} {state:<6} {self.detail}"
 
 

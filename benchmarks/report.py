@@ -61,14 +61,20 @@ def page(kept: Mapping[str, Any]) -> str:
 
 def _section(part: str, figures: Mapping[str, Any]) -> str:
     rows = [
-        f"| {line['figure']} | {line['value']:,.2f}{line['unit']} | {line['goal']}{line['unit']} | "
-        f"{'ok' if line['met'] else '**missed**'} | {line['detail']} |"
+        f"| {line['figure']} | {line['value']:,.2f}{line['unit']} | {_goal(line)} | "
+        f"{line['detail']} |"
         for line in figures["lines"]
     ]
-    table = "\n".join(["| Figure | Seen | Goal | | |", "|---|---|---|---|---|", *rows])
+    table = "\n".join(["| Figure | Seen | Goal | |", "|---|---|---|---|", *rows])
     return (
         f"## {part.capitalize()}\n\n{table}\n\nSeen on {figures['date']}: {figures['machine']}.\n"
     )
+
+
+def _goal(line: Mapping[str, Any]) -> str:
+    if not line["goal"]:
+        return ""
+    return f"{line['goal']}{line['unit']}: {'ok' if line['met'] else '**missed**'}"
 
 
 def _kernel() -> str:
