@@ -4,6 +4,8 @@ import click
 import flask_migrate
 from flask.cli import with_appcontext
 
+from cli.refusals import tell_refusals
+
 
 @click.group("db")
 def command() -> None:
@@ -13,6 +15,7 @@ def command() -> None:
 @command.command("upgrade")
 @click.argument("revision", default="head")
 @with_appcontext
+@tell_refusals
 def upgrade(revision: str) -> None:
     """Bring the tables to REVISION (default: the newest)."""
     flask_migrate.upgrade(revision=revision)
@@ -21,6 +24,7 @@ def upgrade(revision: str) -> None:
 @command.command("downgrade")
 @click.argument("revision", default="-1")
 @with_appcontext
+@tell_refusals
 def downgrade(revision: str) -> None:
     """Take the tables back to REVISION (default: one step)."""
     flask_migrate.downgrade(revision=revision)
@@ -28,6 +32,7 @@ def downgrade(revision: str) -> None:
 
 @command.command("current")
 @with_appcontext
+@tell_refusals
 def current() -> None:
     """Show the revision the tables have."""
     flask_migrate.current()
@@ -35,6 +40,7 @@ def current() -> None:
 
 @command.command("history")
 @with_appcontext
+@tell_refusals
 def history() -> None:
     """Show all revisions."""
     flask_migrate.history()
@@ -42,6 +48,7 @@ def history() -> None:
 
 @command.command("check")
 @with_appcontext
+@tell_refusals
 def check() -> None:
     """Fail when models and tables differ."""
     flask_migrate.check()
@@ -50,6 +57,7 @@ def check() -> None:
 @command.command("migrate")
 @click.option("-m", "--message", required=True, help="What the revision does.")
 @with_appcontext
+@tell_refusals
 def migrate(message: str) -> None:
     """Write a new revision from the difference between models and tables."""
     flask_migrate.migrate(message=message)

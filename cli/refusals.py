@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 import click
+from sqlalchemy.exc import DBAPIError
 
 from cli.documents import to_json
 from core.errors import DomainError
@@ -15,6 +16,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 EXIT_REFUSED = 1
+NEW_LINE = "\n"
 
 
 def tell_refusals(command: Callable[P, R]) -> Callable[P, R]:
@@ -43,6 +45,8 @@ def refuse(error: Exception, *, as_json: bool) -> None:
         click.echo(to_json(_document(refusal)))
     else:
         _print(refusal)
+        if isinstance(error, DBAPIError):
+            click.echo(f"  {str(error.orig).partition(NEW_LINE)[0]}", err=True)
     sys.exit(EXIT_REFUSED)
 
 

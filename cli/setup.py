@@ -8,6 +8,7 @@ from flask.cli import ScriptInfo
 
 from cli.data_dir import data_dir_option
 from cli.ownership import refuse_foreign_data_dir
+from cli.refusals import tell_refusals
 from core.secrets_file import make_secrets
 from core.settings import Settings, current_settings
 from services import setup
@@ -17,6 +18,7 @@ from services.setup import SetupReport
 @click.command("setup")
 @data_dir_option
 @click.pass_context
+@tell_refusals
 def command(context: click.Context, data_dir: Path) -> None:
     """Make keys, tables, the first administrator and the starter site; safe to repeat.
 
