@@ -84,7 +84,9 @@ def _run(name: str, check: CheckFunction) -> Check:
     try:
         return check()
     except (SQLAlchemyError, OSError) as error:
-        logger.warning("a check failed", exc_info=error, extra={"check": name})
+        # Asked every few seconds for as long as it lasts: one line, not the whole way to it.
+        cause = str(error).partition("\n")[0]
+        logger.warning("a check failed", extra={"check": name, "cause": cause})
         return Check(CheckState.FAILED, "Does not answer; the log says more.")
 
 
