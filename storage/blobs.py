@@ -6,9 +6,9 @@ import stat
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from typing import NamedTuple
 
 from storage import failpoints, files
 from storage.layout import Layout
@@ -56,8 +56,7 @@ class BlobState(Enum):
     DAMAGED = "damaged"
 
 
-@dataclass(frozen=True, slots=True)
-class Blob:
+class Blob(NamedTuple):
     """One look at a blob; the inode is 0 when there is none."""
 
     state: BlobState
@@ -132,14 +131,14 @@ class Blobs:
             os.close(descriptor)
         return True
 
-    def publish(self, folder: int, sha256: str, *, staged: str, staged_in: int) -> None:
-        """Move a finished file, already durable, to its name among the blobs."""
+    def share(self, folder: int, sha256: str, *, source: str, tree: int) -> None:
+        """Give a finished file of a tree, already durable, its name among the blobs."""
         target = blob_name(sha256)
         try:
-            files.rename_at(staged, target, source_folder=staged_in, target_folder=folder)
+            os.link(source, target, src_dir_fd=tree, dst_dir_fd=folder)
         except FileNotFoundError:
             files.make_folder(self._layout.blobs / sha256[:2], mode=0o700)
-            files.rename_at(staged, target, source_folder=staged_in, target_folder=folder)
+            os.link(source, target, src_dir_fd=tree, dst_dir_fd=folder)
 
     def sweep(self, *, older_than_seconds: float) -> int:
         """Delete blobs that no release uses and whose last link is gone for long enough.

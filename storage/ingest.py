@@ -20,7 +20,7 @@ from storage.manifests import Manifest, ManifestEntry
 from storage.objects import ObjectStage
 from storage.secret_files import has_secret_content, has_secret_name
 from storage.spool import Readable, spooled
-from storage.trees import build_tree, check_tree, is_folder, seal_top
+from storage.trees import check_tree, is_folder, seal_top
 
 _TAKEN = {errno.EEXIST, errno.ENOTEMPTY}
 
@@ -108,7 +108,7 @@ def receive(
 def _stage(blobs: Blobs, folder: Path) -> Iterator[ObjectStage]:
     with (
         blobs.in_use() as blobs_folder,
-        closing(ObjectStage(blobs, blobs_folder=blobs_folder, path=folder / "objects")) as objects,
+        closing(ObjectStage(blobs, blobs_folder=blobs_folder, upload=folder)) as objects,
     ):
         yield objects
 
@@ -124,7 +124,7 @@ def _store_contents(
     entries = []
     for path, (entry, chunks) in zip(paths, reader.contents(), strict=True):
         watched = chunks if rules.allow_secret_files else _watched(path, chunks, secrets)
-        sha256 = objects.store(watched, entry.size_bytes)
+        sha256 = objects.store(path, watched, entry.size_bytes)
         entries.append(ManifestEntry(path, sha256, entry.size_bytes, content_type_of(path)))
     if secrets:
         raise SecretFileError(tuple(secrets))
@@ -210,8 +210,7 @@ class _Publication:
         files.sync_folder(self._final.parent)
 
     def _build(self) -> Path:
-        tree = self._folder.path / "tree"
-        build_tree(tree, self._manifest, self._objects)
+        self._objects.link_rest(self._manifest)
         failpoints.hit("upload.tree_linked")
         self._staged_manifest.write_bytes(self._text)
         self._staged_manifest.chmod(0o644)
@@ -219,7 +218,7 @@ class _Publication:
         failpoints.hit("upload.synced")
         self._objects.publish()
         failpoints.hit("upload.blobs_published")
-        return tree
+        return self._objects.tree.path
 
     def _publish_manifest(self) -> None:
         path = self._layout.manifest(self._slug, self._manifest.digest)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from storage.errors import ArchiveRefusedError, LimitReachedError
 from storage.names import collision_key
@@ -30,8 +31,7 @@ class Strip(StrEnum):
     ALWAYS = "1"
 
 
-@dataclass(frozen=True, slots=True)
-class ArchiveEntry:
+class ArchiveEntry(NamedTuple):
     """One entry; `position` is the reader's own business."""
 
     path: str

@@ -3,6 +3,7 @@
 import struct
 import zlib
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from storage.errors import ArchiveRefusedError
 from storage.rules import ArchiveRule
@@ -78,8 +79,7 @@ def _directory64(spool: Spool, plain: Directory, locator: bytes, end: int) -> tu
     return Directory(offset, size, total), position
 
 
-@dataclass(frozen=True, slots=True)
-class ZipEntry:
+class ZipEntry(NamedTuple):
     """An entry as one of its two headers describes it."""
 
     name: bytes
