@@ -87,20 +87,20 @@ def test_it_ends_with_the_program_that_started_it_when_asked_to(server: Server) 
     assert psutil.wait_procs(others, timeout=STOP_SECONDS)[1] == []
 
 
-def test_the_group_has_no_session_of_its_own_inside(started: Server) -> None:
-    assert started.process is not None
+def test_the_group_has_no_session_of_its_own_inside(running: Server) -> None:
+    assert running.process is not None
 
-    sessions = {os.getsid(process.pid) for process in started.members()}
+    sessions = {os.getsid(process.pid) for process in running.members()}
 
-    assert sessions == {started.process.pid}
+    assert sessions == {running.process.pid}
 
 
-def test_no_secret_is_in_a_command_line_or_environment(started: Server) -> None:
-    keys = (started.data_dir / "secrets.env").read_text().splitlines()
+def test_no_secret_is_in_a_command_line_or_environment(running: Server) -> None:
+    keys = (running.data_dir / "secrets.env").read_text().splitlines()
     secrets = [key.partition("=")[2] for key in keys if "=" in key]
 
     seen = " ".join(
-        " ".join([*process.cmdline(), *process.environ().values()]) for process in started.members()
+        " ".join([*process.cmdline(), *process.environ().values()]) for process in running.members()
     )
 
     assert [secret for secret in secrets if secret in seen] == []
