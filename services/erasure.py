@@ -3,6 +3,7 @@
 from sqlalchemy import delete, update
 
 from core.clock import utc_now
+from models.environments import Environment
 from models.sessions import UserSession
 from models.sites import Membership
 from models.tokens import ApiToken
@@ -29,7 +30,13 @@ def erase(*, actor: Actor, username: str) -> None:
         bump(user, None)
         lock_out(user)
         clear_totp(user=user)
-        user.username = f"erased-{user.id}"
+        named, user.username = user.username, f"erased-{user.id}"
+        for column in (Environment.locked_by, Environment.held_by):
+            session.execute(
+                update(Environment)
+                .where(column == named)
+                .values({column: user.username, Environment.version: Environment.version + 1})
+            )
         user.role = global_role(DEFAULT_ROLE)
         user.email = None
         user.password_hash = None
