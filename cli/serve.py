@@ -1,7 +1,7 @@
 """`relevo serve`: the API, the sites and the background work, under one small parent."""
 
-import fcntl
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -13,10 +13,10 @@ from flask.cli import with_appcontext
 from cli import supervisor
 from cli.ownership import refuse_foreign_data_dir
 from cli.supervisor import ChildPlan, Plan
-from core import child
+from core import child, serve_lock
+from core.metrics import metrics_folder
 from core.settings import LogFormat, Settings, current_settings
 
-LOCK_FILE = "serve.lock"
 PASSWORD_FILE = "admin-password"
 BACKLOG = 2048
 # Scripts that need the standard library alone; their folders hold modules of the same names.
@@ -39,6 +39,8 @@ def command(stop_with_parent: bool) -> None:
     settings = current_settings()
     refuse_foreign_data_dir(settings.data_dir)
     _take_data_dir(settings.data_dir)
+    # Counters of processes that have ended would be added to those of the new ones.
+    shutil.rmtree(metrics_folder(settings), ignore_errors=True)
     listeners = {
         "web": _listen(settings.host, settings.port, "PORT"),
         "sites": _listen(settings.host, settings.sites_port, "SITES_PORT"),
@@ -51,15 +53,9 @@ def command(stop_with_parent: bool) -> None:
 
 def _take_data_dir(data_dir: Path) -> None:
     """Lock DATA_DIR for as long as the parent lives: the descriptor survives exec."""
-    path = data_dir / "run" / LOCK_FILE
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise click.ClickException(
-            f"another relevo serve works on {data_dir}; one at a time"
-        ) from None
+    descriptor = serve_lock.take(data_dir)
+    if descriptor is None:
+        raise click.ClickException(f"another relevo serve works on {data_dir}; one at a time")
     os.set_inheritable(descriptor, True)  # a positional-only parameter
 
 

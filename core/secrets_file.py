@@ -33,15 +33,70 @@ def make_secrets(data_dir: Path) -> bool:
     return True
 
 
+def rotate_secrets(data_dir: Path) -> None:
+    """Put a new signing key and a new field key before the present ones.
+
+    From its next start the server signs and encrypts with the new keys and still reads what the
+    old ones made. SECRET_KEY stays: the audit chain hangs on it.
+
+    Raises:
+        FileNotFoundError: there are no keys yet.
+    """
+    values = _read(data_dir)
+    values["JWT_KEYS"] = f"{_fresh_jwt_key()},{values['JWT_KEYS']}"
+    values["FIELD_KEYS"] = f"{Fernet.generate_key().decode()},{values['FIELD_KEYS']}"
+    _replace(data_dir, values)
+
+
+def retire_secrets(data_dir: Path) -> int:
+    """Keep only the newest signing and field key; returns how many were dropped.
+
+    Raises:
+        FileNotFoundError: there are no keys yet.
+    """
+    values = _read(data_dir)
+    dropped = 0
+    for name in ("JWT_KEYS", "FIELD_KEYS"):
+        first, *old = values[name].split(",")
+        values[name] = first
+        dropped += len(old)
+    if dropped:
+        _replace(data_dir, values)
+    return dropped
+
+
 def fresh_secrets() -> str:
     """Return new keys as the lines of an environment file."""
-    jwt_key = f"{secrets.token_hex(4)}:{secrets.token_hex(KEY_BYTES)}"
-    return (
-        "# Keys of this installation. Keep them secret, and keep a copy apart from the backups.\n"
-        f"SECRET_KEY={secrets.token_hex(KEY_BYTES)}\n"
-        f"JWT_KEYS={jwt_key}\n"
-        f"FIELD_KEYS={Fernet.generate_key().decode()}\n"
+    return _as_lines(
+        {
+            "SECRET_KEY": secrets.token_hex(KEY_BYTES),
+            "JWT_KEYS": _fresh_jwt_key(),
+            "FIELD_KEYS": Fernet.generate_key().decode(),
+        }
     )
+
+
+def _fresh_jwt_key() -> str:
+    return f"{secrets.token_hex(4)}:{secrets.token_hex(KEY_BYTES)}"
+
+
+def _as_lines(values: dict[str, str]) -> str:
+    lines = "".join(f"{name}={value}\n" for name, value in values.items())
+    return f"# Keys of this installation. Keep them secret, and a copy apart from backups.\n{lines}"
+
+
+def _read(data_dir: Path) -> dict[str, str]:
+    lines = (data_dir / SECRETS_FILE).read_text(encoding="ascii").splitlines()
+    pairs = (line.partition("=") for line in lines if "=" in line and not line.startswith("#"))
+    return {name: value for name, _, value in pairs}
+
+
+def _replace(data_dir: Path, values: dict[str, str]) -> None:
+    """Put a complete file in the place of the present one."""
+    draft = data_dir / f".{SECRETS_FILE}.{secrets.token_hex(8)}"
+    _write_private(draft, _as_lines(values))
+    os.replace(draft, data_dir / SECRETS_FILE)  # noqa: PTH105  # one atomic step
+    _sync_folder(data_dir)
 
 
 def _write_private(path: Path, text: str) -> None:

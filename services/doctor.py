@@ -1,6 +1,5 @@
 """What could keep an installation from working, looked at from its own host."""
 
-import fcntl
 import os
 import socket
 import sys
@@ -10,6 +9,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
+from core import serve_lock
 from core.clock import utc_now
 from core.extensions import site_store
 from core.settings import Settings, current_settings
@@ -170,7 +170,7 @@ def _port(settings: Settings, name: str, port: int) -> Diagnosis:
 
 
 def _taken_port(settings: Settings, name: str, port: int, error: OSError) -> Diagnosis:
-    if _is_serving(settings.data_dir / "run" / "serve.lock"):
+    if serve_lock.is_taken(settings.data_dir):
         return _fine(name.lower(), f"{port} is used by this installation")
     return Diagnosis(
         name=name.lower(),
@@ -178,17 +178,6 @@ def _taken_port(settings: Settings, name: str, port: int, error: OSError) -> Dia
         detail=f"{settings.host}:{port} cannot be used: {error.strerror}.",
         advice=f"Set {name} to another port.",
     )
-
-
-def _is_serving(lock: Path) -> bool:
-    if not lock.exists():
-        return False
-    with lock.open() as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
 
 
 def _health() -> list[Diagnosis]:

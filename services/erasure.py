@@ -26,7 +26,7 @@ def erase(*, actor: Actor, username: str) -> None:
         ConflictError: it is the last administrator.
     """
     with transaction() as session:
-        user = find_for_change(actor, username)
+        user = find_for_change(actor=actor, username=username)
         bump(user, None)
         lock_out(user)
         clear_totp(user=user)

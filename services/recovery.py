@@ -158,7 +158,8 @@ def settle(*, site: Site, environment_name: str) -> Outcome:
     if outcome is Outcome.DRIFT:
         raise ConflictError(
             "What is served is not what the history says. Nothing was touched; an operator has "
-            "to choose with: relevo sites recover --accept disk|database",
+            f"to choose with: relevo sites recover {site.slug} {environment_name} --accept "
+            "disk|database",
             code=ErrorCode.DRIFT_DETECTED,
         )
     return outcome

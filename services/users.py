@@ -161,11 +161,11 @@ def update_user(
         ConflictError: the address is taken, or the last administrator would be gone.
         PreconditionError: `expected_version` is not the present one.
     """
-    user = find_for_change(actor, username)
+    user = find_for_change(actor=actor, username=username)
     password_hash = _checked_hash(actor, user, change.password)
     try:
         with transaction():
-            user = find_for_change(actor, username)
+            user = find_for_change(actor=actor, username=username)
             bump(user, expected_version)
             before, after = _apply(actor, user, change)
             if password_hash is not None:
@@ -192,7 +192,7 @@ def require_changeable(*, actor: Actor, username: str) -> None:
         NotFoundError: there is no such user, or the actor may not know of them.
         ForbiddenError: users:write is missing, or the user holds more rights than the actor.
     """
-    find_for_change(actor, username)
+    find_for_change(actor=actor, username=username)
 
 
 def deactivate(*, actor: Actor, username: str) -> None:
@@ -204,7 +204,7 @@ def deactivate(*, actor: Actor, username: str) -> None:
         ConflictError: it is the last administrator.
     """
     with transaction():
-        user = find_for_change(actor, username)
+        user = find_for_change(actor=actor, username=username)
         if not user.is_active:
             return
         bump(user, None)
@@ -262,7 +262,7 @@ def _search(q: str | None) -> ColumnElement[bool] | None:
     return None if direct is None or named is None else direct | User.contact.has(named)
 
 
-def find_for_change(actor: Actor, username: str) -> User:
+def find_for_change(*, actor: Actor, username: str) -> User:
     """Return a user whom the actor may change.
 
     Raises:
