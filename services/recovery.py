@@ -20,8 +20,8 @@ from models.environments import Environment
 from models.promotions import Promotion, PromotionKind, PromotionState
 from models.releases import Release
 from models.sites import Site
-from services import audit, hosts, switching
-from services.actors import Actor, Via, system_actor
+from services import audit, drift_alarms, hosts, offline_imports, switching
+from services.actors import Actor, system_actor
 from services.transaction import end_reading, transaction
 from storage.errors import PointerError, StorageError
 from storage.journals import OfflineRollback
@@ -229,7 +229,7 @@ def _settle(site: Site, name: str) -> Outcome:
     link, is_ours = _link(site.slug, name)
     if not is_ours:
         return _raise_alarm(site, _environment(site, name), link)
-    waiting = _waiting_rollbacks(site, name, link)
+    waiting = offline_imports.waiting_rollbacks(site=site, name=name, link=link)
     environment = _environment(site, name)
     running = db.session.scalar(
         select(Promotion).where(
@@ -249,30 +249,8 @@ def _settle(site: Site, name: str) -> Outcome:
     if link != expected:
         return _raise_alarm(site, environment, link)
     if environment.drift_seen_at is not None:
-        _end_alarm(site, environment)
+        drift_alarms.end_alarm(site=site, environment=environment)
     return Outcome.CLEAN
-
-
-def _waiting_rollbacks(site: Site, name: str, link: str | None) -> list[OfflineRollback]:
-    """Return the offline rollbacks that the history does not know yet, oldest first.
-
-    One that was cut off between journal and rename did not take place: the pointer never showed
-    its release, neither at the next rollback nor now.
-    """
-    journal = switching.readable_journal(slug=site.slug, environment=name)
-    if journal is None or not journal.offline:
-        return []
-    offline = journal.offline
-    shown = [*(later.from_digest for later in offline[1:]), link]
-    done = [entry for entry, after in zip(offline, shown, strict=True) if entry.to_digest == after]
-    known = set(
-        db.session.scalars(
-            select(Promotion.offline_id).where(
-                Promotion.offline_id.in_([entry.id for entry in done])
-            )
-        )
-    )
-    return [entry for entry in done if entry.id not in known]
 
 
 def _finish(site: Site, running: Promotion, link: str | None) -> Outcome:
@@ -315,65 +293,15 @@ def _import_offline(
         return _raise_alarm(site, environment, waiting[-1].to_digest)
     for entry, release in zip(waiting, releases, strict=True):
         if release is not None:
-            _import_one(site, environment.id, entry, release)
+            offline_imports.import_rollback(
+                site=site, environment_id=environment.id, entry=entry, release=release
+            )
     return Outcome.IMPORTED
 
 
-def _import_one(site: Site, environment_id: int, entry: OfflineRollback, release: Release) -> None:
-    actor = Actor(**{**vars(system_actor()), "username": entry.by})
-    with transaction() as session:
-        promotion = switching.new_promotion(
-            actor=actor,
-            site=site,
-            environment=session.get_one(Environment, environment_id, populate_existing=True),
-            release=release,
-            kind=PromotionKind.ROLLBACK,
-            comment=entry.reason,
-        )
-        promotion.offline_id = entry.id
-        promotion.via = Via.CLI.value
-        audit.record(
-            actor=actor,
-            action="promotion.offline_imported",
-            target=switching.promotion_target(site=site, promotion=promotion),
-            after={"by": entry.by, "at": entry.at, "release": release.number},
-        )
-        switching.succeed(actor=actor, site=site, promotion_id=promotion.id, hold=entry.reason)
-
-
 def _raise_alarm(site: Site, environment: Environment, link: str | None) -> Outcome:
-    if environment.drift_seen_at is None:
-        with transaction() as session:
-            fresh = session.get_one(Environment, environment.id, populate_existing=True)
-            fresh.drift_seen_at = utc_now()
-            audit.record(
-                actor=system_actor(),
-                action="environment.drift_detected",
-                target=_target(site, environment),
-                after={"link": link},
-            )
-    logger.error(
-        "drift: the pointer is not what the history says",
-        extra={"site": site.slug, "environment": environment.name, "link": link},
-    )
+    drift_alarms.raise_alarm(site=site, environment=environment, link=link)
     return Outcome.DRIFT
-
-
-def _end_alarm(site: Site, environment: Environment) -> None:
-    """Note that somebody mended the pointer by hand, so that the next drift is told again."""
-    with transaction() as session:
-        fresh = session.get_one(Environment, environment.id, populate_existing=True)
-        fresh.drift_seen_at = None
-        audit.record(
-            actor=system_actor(),
-            action="environment.drift_ended",
-            target=_target(site, environment),
-        )
-
-
-def _target(site: Site, environment: Environment) -> audit.Target:
-    name = f"{site.slug}/{environment.name}"
-    return audit.Target(type="environment", id=name, site_id=site.id)
 
 
 def _refuse_foreign_pointer(slug: str, name: str) -> None:
@@ -394,7 +322,7 @@ def _show_nothing(actor: Actor, site: Site, environment: Environment) -> None:
         audit.record(
             actor=actor,
             action="environment.drift_resolved",
-            target=_target(site, environment),
+            target=drift_alarms.environment_target(site=site, environment=environment),
             after={"release": None},
         )
     site_store().remove_environment(slug, name)
