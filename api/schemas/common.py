@@ -1,5 +1,7 @@
 """Fields that several resources share."""
 
+from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from marshmallow import ValidationError, fields, validate
@@ -17,6 +19,14 @@ class Moment(fields.AwareDateTime):
     def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
         # Any: marshmallow's signature
         return None if value is None else isoformat(value)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> datetime:
+        # Any: marshmallow's signature
+        moment = super()._deserialize(value, attr, data, **kwargs)
+        try:
+            return moment.astimezone(UTC)
+        except OverflowError as error:  # the last day of the calendar, west of Greenwich
+            raise self.make_error("invalid", input=value, obj_type=self.OBJ_TYPE) from error
 
 
 def check_slug(value: str) -> None:
@@ -52,8 +62,16 @@ def environment_field(**options: Any) -> fields.String:
 
 
 def text_field(longest: int, *, shortest: int = 0, **options: Any) -> fields.String:
-    """Return a field for text of a person."""
-    return fields.String(validate=validate.Length(shortest, longest), **options)
+    """Return a field for text of a person; where some is needed, blanks alone are none."""
+    checks: list[Callable[[str], object]] = [validate.Length(shortest, longest)]
+    if shortest:
+        checks.append(_check_not_blank)
+    return fields.String(validate=checks, **options)
+
+
+def _check_not_blank(value: str) -> None:
+    if value and not value.strip():
+        raise ValidationError("Must not be blank.")
 
 
 def number_field(**options: Any) -> fields.Integer:

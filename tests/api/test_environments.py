@@ -163,6 +163,8 @@ def test_a_lock_is_shown_until_it_is_taken_away(root: Caller) -> None:
         ({"reason": "x", "expires_at": "tomorrow"}, "/expires_at"),
         ({"reason": "x", "expires_at": "2999-01-01T00:00:00"}, "/expires_at"),
         ({"reason": "x", "until": 1}, "/until"),
+        ({"reason": "  "}, "/reason"),
+        ({"reason": "x", "expires_at": "9999-12-31T23:59:59-12:00"}, "/expires_at"),
     ],
 )
 def test_what_a_lock_refuses(root: Caller, body: dict[str, object], pointer: str) -> None:

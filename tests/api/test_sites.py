@@ -60,6 +60,7 @@ def test_a_slug_has_its_form(inside: People, slug: str) -> None:
     [
         ({"slug": "web"}, "/name"),
         ({"slug": "web", "name": ""}, "/name"),
+        ({"slug": "web", "name": " \t"}, "/name"),
         ({"slug": "web", "name": "x" * 121}, "/name"),
         ({"slug": "web", "name": "x", "owner": "ana"}, "/owner"),
         ({"slug": 5, "name": "x"}, "/slug"),
