@@ -23,6 +23,8 @@ THRESHOLDS = {
 ROUNDS, QUICK_ROUNDS = 200, 5
 LONGEST_WORK_SECONDS = 1.5
 AGREE_SECONDS = 20.0
+MOST_SECONDS = 2 * 3600.0
+"""After this long the campaign ends and tells how many rounds it had."""
 
 
 def run(full: bool) -> dict[str, object]:
@@ -38,6 +40,7 @@ def run(full: bool) -> dict[str, object]:
 
 def _campaign(installation: Installation, rounds: int) -> dict[str, object]:
     releases, chance = Releases(), seeds.generator("crashes")
+    started = time.monotonic()
     installation.start()
     begin_site(installation, releases)
     sent: list[Sent] = []
@@ -51,6 +54,8 @@ def _campaign(installation: Installation, rounds: int) -> dict[str, object]:
         pause_seconds=0.05,
     ) as seen:
         for turn in range(rounds):
+            if time.monotonic() - started > MOST_SECONDS:
+                break
             traffic = Traffic(installation, releases, f"{seeds.seed()}-{turn}")
             with traffic.flowing():
                 time.sleep(chance.uniform(0, LONGEST_WORK_SECONDS))
@@ -63,7 +68,7 @@ def _campaign(installation: Installation, rounds: int) -> dict[str, object]:
     every = disagreements(installation, sent)
     lost = sum(request.answer is None for request in sent)
     return {
-        "rounds": rounds,
+        "rounds": len(recoveries),
         "requests": len(sent),
         "acknowledged requests": sum(request.is_acknowledged for request in sent),
         "requests cut off": lost,
