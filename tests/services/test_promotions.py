@@ -3,16 +3,13 @@
 import pytest
 from sqlalchemy import select
 
-from core.errors import ConflictError, DomainError, ErrorCode
-from core.extensions import site_store
+from core.errors import ErrorCode
 from models.audit import OutboxEvent
 from models.engine import db
 from models.promotions import PromotionKind, PromotionResult, PromotionState, SiteBackup
-from services import audit_proof, drift, environments, promotions, retention, switching
-from services.audit import Target
+from services import audit_proof, drift, environments, promotions, retention
 from services.promotions import PromotionOrder
 from services.releases import ReleaseChange, update_release
-from services.transaction import transaction
 from tests import factories
 from tests.factories import (
     OPERATOR,
@@ -31,7 +28,6 @@ from tests.factories import (
     upload,
 )
 from tests.people import People
-from tests.threads import together
 
 pytestmark = pytest.mark.usefixtures("inside")
 
@@ -338,52 +334,6 @@ def test_promoting_what_is_live_on_purpose_lifts_the_hold_too(people: People) ->
     assert environment().held_at is None
 
 
-def test_only_one_promotion_has_the_turn_of_an_environment() -> None:
-    make_site(main=("one",))
-    upload("two")
-
-    with (
-        switching.environment_turn(slug="web", environment="main"),
-        refused(ErrorCode.PROMOTION_IN_PROGRESS) as refusal,
-    ):
-        promote(2)
-
-    assert refusal.error is not None
-    assert refusal.error.retry_after_seconds == 1
-
-
-def test_other_environments_do_not_wait() -> None:
-    make_site()
-    upload("one")
-
-    with switching.environment_turn(slug="web", environment="test"):
-        promote()
-
-    assert live() == 1
-
-
-def test_a_failed_switch_leaves_the_old_release_and_says_so() -> None:
-    make_site(main=("one",))
-    upload("two")
-    staging = site_store().layout.staging
-    aside = staging.parent / ".staging-away"
-    staging.rename(aside)
-
-    with pytest.raises(DomainError) as caught:
-        promote(2)
-    aside.rename(staging)
-
-    failed = caught.value.members["promotion"]
-    assert caught.value.code is ErrorCode.PROMOTION_FAILED
-    assert failed is factories.promotions()[-1]
-    assert failed.state is PromotionState.FAILED
-    assert (failed.slot, failed.error_code) == (None, "promotion_failed")
-    assert (live(), served()) == (1, "one")
-    assert last_event().action == "promotion.failed"
-    promote(2)
-    assert live() == 2
-
-
 def test_a_dry_run_changes_nothing_and_tells_what_would_happen() -> None:
     make_site(main=("one",))
     upload("two")
@@ -399,80 +349,3 @@ def test_a_dry_run_changes_nothing_and_tells_what_would_happen() -> None:
     assert older.would == "refuse"
     assert older.refusal is not None
     assert older.refusal.code is ErrorCode.BASE_CHANGED
-
-
-def test_many_at_once_give_one_switch_and_no_surprise(people: People) -> None:
-    make_site(main=("one",))
-    number = upload("two")
-
-    found = together(people.app, *[lambda: promote(number)] * 20)
-
-    outcomes = [
-        item.code if isinstance(item, ConflictError) else getattr(item, "result", item)
-        for item in found
-    ]
-    assert outcomes.count(PromotionResult.SWITCHED) == 1
-    assert set(outcomes) <= {*PromotionResult, ErrorCode.PROMOTION_IN_PROGRESS}
-    assert (live(), environment().generation) == (number, 2)
-
-
-def test_the_slot_of_an_environment_is_kept_by_the_database() -> None:
-    make_site(main=("one",))
-    number = upload("two")
-    _begin(number)
-
-    with pytest.raises(ConflictError) as caught:
-        promotions._begin(
-            OPERATOR, environment().site, environment().id, PromotionOrder(to="main", release=2)
-        )
-
-    assert caught.value.code is ErrorCode.PROMOTION_IN_PROGRESS
-    assert (_backups(), live()) == ([], 1)
-
-
-def test_a_promotion_settles_a_crashed_one_first() -> None:
-    make_site(main=("one",))
-    number = upload("two")
-    crashed = _begin(number)
-
-    promotion = promote(number)
-
-    assert [move.state for move in factories.promotions()[-2:]] == [
-        PromotionState.FAILED,
-        PromotionState.SUCCEEDED,
-    ]
-    assert promotion.number == crashed + 1
-    assert promotion.result is PromotionResult.SWITCHED
-
-
-def test_a_promotion_costs_few_statements_and_two_commits(statements: list[str]) -> None:
-    make_site(main=("one",))
-    upload("two")
-    statements.clear()
-
-    promote()
-
-    assert statements.count("BEGIN IMMEDIATE") == 2
-    assert len(statements) <= 34, "\n".join(statements)
-
-
-def _begin(number: int) -> int:
-    """Write the intent of a promotion whose process then dies."""
-    place = environment()
-    with transaction():
-        return switching.new_promotion(
-            actor=OPERATOR,
-            site=place.site,
-            environment=place,
-            release=release(number),
-            kind=PromotionKind.PROMOTE,
-        ).number
-
-
-def test_the_target_of_an_event_names_site_and_number() -> None:
-    site = make_site(main=("one",))
-    promotion = factories.promotions()[-1]
-
-    target = switching.promotion_target(site=site, promotion=promotion)
-
-    assert target == Target(type="promotion", id="web/2", site_id=site.id)
