@@ -15,6 +15,7 @@ from storage.layout import Layout
 from storage.locks import LockBusyError, file_lock
 
 SWEEP_WAIT_SECONDS = 1.0
+SWEEP_PAUSE_SECONDS = 0.001
 
 _FIRST_SEALED_SECOND = 631_152_000  # 1990-01-01
 _SEALED_SECONDS = 946_684_800  # thirty years
@@ -155,6 +156,8 @@ class Blobs:
                     freed += _sweep_folder(self._layout.blobs / name, older_than_seconds)
             except LockBusyError:
                 break
+            # A lock taken again at once would be won by the sweeper each time.
+            time.sleep(SWEEP_PAUSE_SECONDS)
         return freed
 
 

@@ -4,6 +4,7 @@ import re
 
 from storage import failpoints, files
 from storage.layout import Layout, checked_digest, checked_environment, checked_slug
+from storage.staging import staged
 
 _TARGET = re.compile(r"\.\./([a-z0-9-]+)/(releases/[0-9a-f]{64}|[a-z0-9-]+)")
 
@@ -24,14 +25,11 @@ class Hosts:
 
     def _link(self, host: str, target: str) -> None:
         path = self._layout.host(host)
-        staged = self._layout.staging / files.new_name("host")
         with files.disk_full_reported():
-            staged.symlink_to(target)
-            try:
+            with staged(self._layout, "host") as link:
+                link.symlink_to(target)
                 failpoints.hit("host.link_made")
-                files.rename(staged, path)
-            finally:
-                staged.unlink(missing_ok=True)
+                files.rename(link, path)
             failpoints.hit("host.link_renamed")
             files.sync_folder(path.parent)
 

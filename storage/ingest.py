@@ -1,8 +1,6 @@
 """From an uploaded archive to a durable release: read, store, build, sync, publish."""
 
 import errno
-import fcntl
-import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -12,7 +10,7 @@ from storage import failpoints, files
 from storage.archives import ArchiveReader, open_archive
 from storage.blobs import Blobs
 from storage.content_types import content_type_of
-from storage.errors import SecretFileError
+from storage.errors import ReleaseMissingError, SecretFileError
 from storage.inventory import ArchiveLimits, Inventory, Strip
 from storage.layout import Layout
 from storage.locks import file_lock
@@ -20,6 +18,7 @@ from storage.manifests import Manifest, ManifestEntry
 from storage.objects import ObjectStage
 from storage.secret_files import has_secret_content, has_secret_name
 from storage.spool import Readable, spooled
+from storage.staging import UploadFolder, upload_folder
 from storage.trees import check_tree, is_folder, seal_top
 
 _TAKEN = {errno.EEXIST, errno.ENOTEMPTY}
@@ -48,31 +47,6 @@ class IngestRules:
     allow_secret_files: bool
 
 
-@dataclass(frozen=True, slots=True)
-class UploadFolder:
-    """A private folder and a descriptor of it that is older than anything inside."""
-
-    path: Path
-    descriptor: int
-
-
-@contextmanager
-def upload_folder(layout: Layout) -> Iterator[UploadFolder]:
-    """Yield a private staging folder that is gone afterwards.
-
-    A lock on the folder itself keeps the sweeper away for as long as the process lives.
-    """
-    folder = layout.staging / files.new_name("upload")
-    files.make_folder(folder, mode=0o700)
-    descriptor = os.open(folder, files.OPEN_FOLDER)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH)
-        yield UploadFolder(folder, descriptor)
-    finally:
-        os.close(descriptor)
-        files.remove_tree(folder)
-
-
 def receive(
     layout: Layout,
     blobs: Blobs,
@@ -98,7 +72,7 @@ def receive(
             failpoints.hit("upload.objects_written")
             # Forgotten before the sync, or its pages would be written out with the rest.
             reading.close()
-            release = _Publication(layout, blobs, slug, manifest, objects, folder)
+            release = _Publication(layout, slug, manifest, objects, folder)
             was_present = release.publish()
         failpoints.hit("upload.done")
         return ReceivedRelease(manifest, stripped, objects.new_bytes, was_present)
@@ -146,14 +120,12 @@ class _Publication:
     def __init__(
         self,
         layout: Layout,
-        blobs: Blobs,
         slug: str,
         manifest: Manifest,
         objects: ObjectStage,
         folder: UploadFolder,
     ) -> None:
         self._layout = layout
-        self._blobs = blobs
         self._slug = slug
         self._manifest = manifest
         self._objects = objects
@@ -163,13 +135,28 @@ class _Publication:
         self._text = manifest.to_json().encode()
 
     def publish(self) -> bool:
-        """Return whether the site had the release; it is complete and durable either way."""
-        self._make_site_folders()
-        if is_folder(self._final):
-            with self._site_locked():
-                if self._is_sound():
-                    self._finish_present()
-                    return True
+        """Return whether the site had the release; it is complete and durable either way.
+
+        Raises:
+            ReleaseMissingError: the site was removed meanwhile.
+        """
+        try:
+            self._make_site_folders()
+            return self._is_finished() or self._publish_new()
+        except FileNotFoundError as error:
+            raise ReleaseMissingError("The site was removed during the upload.") from error
+
+    def _is_finished(self) -> bool:
+        """Tell whether the site has the release, sound and durable."""
+        if not is_folder(self._final):
+            return False
+        with self._site_locked():
+            sound = self._is_sound()
+            if sound:
+                self._finish_present()
+        return sound
+
+    def _publish_new(self) -> bool:
         tree = self._build()
         with self._site_locked():
             self._publish_manifest()
@@ -227,6 +214,8 @@ class _Publication:
         failpoints.hit("upload.manifest_published")
 
     def _publish_tree(self, tree: Path) -> bool:
+        if not is_folder(self._final):
+            self._final.unlink(missing_ok=True)
         try:
             files.rename(tree, self._final)
         except OSError as error:

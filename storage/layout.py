@@ -66,6 +66,10 @@ class Layout:
     def staging(self) -> Path:
         return self.root / ".staging"
 
+    @property
+    def staging_lock(self) -> Path:
+        return self.staging / ".lock"
+
     def site(self, slug: str) -> Path:
         return self.root / checked_slug(slug)
 

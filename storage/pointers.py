@@ -14,6 +14,7 @@ from storage.journals import HistoryEntry, Journal, OfflineRollback, capped, fir
 from storage.layout import Layout, checked_digest
 from storage.locks import file_lock
 from storage.releases import Releases
+from storage.staging import staged
 
 _TARGET = re.compile(r"releases/([0-9a-f]{64})")
 
@@ -72,13 +73,10 @@ class Pointers:
 
     def _write_journal(self, slug: str, environment: str, journal: Journal) -> None:
         path = self._layout.journal(slug, environment)
-        staged = self._layout.staging / files.new_name("journal")
-        try:
-            files.write_durably(staged, capped(journal).to_json())
+        with staged(self._layout, "journal") as new:
+            files.write_durably(new, capped(journal).to_json())
             failpoints.hit("journal.written")
-            files.rename(staged, path)
-        finally:
-            staged.unlink(missing_ok=True)
+            files.rename(new, path)
         failpoints.hit("journal.renamed")
         files.sync_folder(path.parent)
         failpoints.hit("journal.done")
@@ -103,10 +101,10 @@ class Pointers:
             raise PointerError("The pointer of the environment is not a link.")
         self._write_journal(slug, environment, journal)
         failpoints.hit("switch.journal_done")
-        staged = self._layout.staging / files.new_name("pointer")
-        staged.symlink_to(f"releases/{checked_digest(journal.to_digest)}")
-        failpoints.hit("switch.link_made")
-        files.rename(staged, pointer)
+        with staged(self._layout, "pointer") as link:
+            link.symlink_to(f"releases/{checked_digest(journal.to_digest)}")
+            failpoints.hit("switch.link_made")
+            files.rename(link, pointer)
         failpoints.hit("switch.link_renamed")
         files.sync_folder(pointer.parent)
         failpoints.hit("switch.done")

@@ -3,11 +3,56 @@
 import fcntl
 import os
 import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from storage import failpoints, files
 from storage.errors import SplitDeviceError
 from storage.layout import Layout
+from storage.locks import file_lock
+
+
+@dataclass(frozen=True, slots=True)
+class UploadFolder:
+    """A private folder and a descriptor of it that is older than anything inside."""
+
+    path: Path
+    descriptor: int
+
+
+@contextmanager
+def upload_folder(layout: Layout) -> Iterator[UploadFolder]:
+    """Yield a private folder that is gone afterwards.
+
+    A lock on the folder itself keeps the sweeper away for as long as the process lives.
+    """
+    folder = layout.staging / files.new_name("upload")
+    with _sweeper_kept_out(layout):
+        files.make_folder(folder, mode=0o700)
+        descriptor = os.open(folder, files.OPEN_FOLDER)
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+    try:
+        yield UploadFolder(folder, descriptor)
+    finally:
+        os.close(descriptor)
+        files.remove_tree(folder)
+
+
+@contextmanager
+def staged(layout: Layout, kind: str) -> Iterator[Path]:
+    """Yield the name of something to be made and renamed at once; what is left is removed."""
+    with _sweeper_kept_out(layout):
+        path = layout.staging / files.new_name(kind)
+        try:
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _sweeper_kept_out(layout: Layout) -> AbstractContextManager[None]:
+    return file_lock(layout.staging_lock, exclusive=False, wait_seconds=None)
 
 
 def sweep_staging(layout: Layout, *, older_than_seconds: float) -> int:
@@ -17,17 +62,34 @@ def sweep_staging(layout: Layout, *, older_than_seconds: float) -> int:
         how many things were removed.
     """
     newest = time.time() - older_than_seconds
-    removed = 0
-    for path in layout.staging.iterdir():
-        try:
-            is_old = path.lstat().st_ctime <= newest
-        except FileNotFoundError:
-            continue
-        if is_old and not _is_held(path):
-            files.remove_tree(path)
-            failpoints.hit("sweep.staging_removed")
-            removed += 1
-    return removed
+    with file_lock(layout.staging_lock, wait_seconds=None):
+        doomed = [_set_aside(layout, path) for path in _leftovers(layout, newest)]
+    for path in doomed:
+        files.remove_tree(path)
+        failpoints.hit("sweep.staging_removed")
+    return len(doomed)
+
+
+def _leftovers(layout: Layout, newest: float) -> list[Path]:
+    found = [path for path in layout.staging.iterdir() if path != layout.staging_lock]
+    return [path for path in found if _is_old(path, newest) and not _is_held(path)]
+
+
+def _is_old(path: Path, newest: float) -> bool:
+    try:
+        return path.lstat().st_ctime <= newest
+    except FileNotFoundError:
+        return False
+
+
+def _set_aside(layout: Layout, path: Path) -> Path:
+    """Rename something that is about to be removed, so that the lock need not be held long."""
+    aside = layout.staging / files.new_name("swept")
+    try:
+        files.rename(path, aside)
+    except FileNotFoundError:
+        return path
+    return aside
 
 
 def _is_held(path: Path) -> bool:

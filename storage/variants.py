@@ -11,6 +11,7 @@ from storage import failpoints, files
 from storage.content_types import MIN_COMPRESSIBLE_BYTES, is_compressible
 from storage.layout import Layout
 from storage.manifests import Manifest, ManifestEntry
+from storage.staging import staged
 
 MAX_COMPRESSIBLE_BYTES = 16 * 1024 * 1024
 
@@ -91,13 +92,10 @@ def _write(layout: Layout, slug: str, sha256: str, suffix: str, data: bytes) -> 
     path = layout.variant(slug, sha256, suffix)
     files.make_folder(layout.variants(slug))
     files.make_folder(path.parent)
-    staged = layout.staging / files.new_name("variant")
-    try:
-        files.write_durably(staged, smaller, mode=files.FILE_MODE)
+    with staged(layout, "variant") as new:
+        files.write_durably(new, smaller, mode=files.FILE_MODE)
         failpoints.hit("variant.written")
-        files.rename(staged, path)
-    finally:
-        staged.unlink(missing_ok=True)
+        files.rename(new, path)
     failpoints.hit("variant.renamed")
     return True
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from storage import ReceivedRelease, SiteStore
+from storage import ReceivedRelease, SiteStore, StorageError
 from storage.locks import file_lock
 from tests.archives.zip_maker import simple_zip
 from tests.storage import crashing
@@ -21,6 +21,7 @@ from tests.storage.stores import (
     everything,
     receive,
     release_of,
+    show,
     tree_of,
 )
 
@@ -89,15 +90,39 @@ def test_uploads_deletions_and_sweeps_do_not_harm_each_other(store: SiteStore) -
 
     with ThreadPoolExecutor(1) as pool:
         sweeper = pool.submit(sweep)
-        for _ in range(40):
-            digest = receive(store, data).manifest.digest
-            assert store.verify("web", digest, full=True).clean
-            store.delete_release("web", digest)
-        stop.set()
+        try:
+            for _ in range(40):
+                digest = receive(store, data).manifest.digest
+                assert store.verify("web", digest, full=True).clean
+                store.delete_release("web", digest)
+        finally:
+            stop.set()
         sweeper.result()
 
     store.sweep_blobs(older_than_seconds=0)
     assert blobs(store) == {}
+
+
+def test_a_sweep_of_the_staging_folder_does_not_disturb_switches(store: SiteStore) -> None:
+    digests = [release_of(store), release_of(store, NEW_SITE)]
+    stop = threading.Event()
+
+    def sweep() -> None:
+        while not stop.is_set():
+            store.sweep_staging(older_than_seconds=0)
+
+    with ThreadPoolExecutor(1) as pool:
+        sweeper = pool.submit(sweep)
+        try:
+            for number in range(100):
+                show(store, digests[number % 2])
+                store.point_host("www.example.org", "web", "main")
+        finally:
+            stop.set()
+        sweeper.result()
+
+    assert store.pointer("web", "main") == digests[1]
+    assert everything(store.layout.staging) == []
 
 
 def test_a_sweep_does_not_wait_for_a_long_upload(store: SiteStore) -> None:
@@ -110,6 +135,22 @@ def test_a_sweep_does_not_wait_for_a_long_upload(store: SiteStore) -> None:
     assert freed == 0
     assert time.monotonic() - started < 60
     assert store.sweep_blobs(older_than_seconds=0) > 0
+
+
+def test_a_site_removed_during_uploads_ends_them_or_holds_a_whole_release(
+    store: SiteStore,
+) -> None:
+    data = simple_zip(_site(1))
+
+    with ThreadPoolExecutor(2) as pool:
+        uploads = [pool.submit(receive, store, data) for _ in range(20)]
+        for _ in range(60):
+            store.remove_site("web")
+        outcomes = [upload.exception() for upload in uploads]
+
+    assert all(error is None or isinstance(error, StorageError) for error in outcomes)
+    assert all(store.verify("web", digest, full=True).clean for digest in store.releases("web"))
+    assert everything(store.layout.staging) == []
 
 
 class _SlowStream:

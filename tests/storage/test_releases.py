@@ -242,6 +242,20 @@ def test_something_foreign_in_the_place_of_a_blob_is_replaced(store: SiteStore) 
     assert all(path.is_file() for path in blobs(store).values())
 
 
+def test_a_link_in_the_place_of_a_release_is_replaced(store: SiteStore, tmp_path: Path) -> None:
+    digest = release_of(store)
+    store.delete_release("web", digest)
+    (tmp_path / "elsewhere").mkdir()
+    tree_of(store, digest).symlink_to(tmp_path / "elsewhere")
+    assert not store.has_release("web", digest)
+
+    release_of(store)
+
+    assert contents(tree_of(store, digest)) == SITE
+    assert not tree_of(store, digest).is_symlink()
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
 def test_drift_names_every_release_that_shares_a_damaged_content(store: SiteStore) -> None:
     first = release_of(store)
     second = release_of(store, {"about.html": PAGE}, slug="shop")
