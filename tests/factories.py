@@ -271,3 +271,9 @@ def _state() -> dict[str, object]:
 
 def _link(path: Path) -> str | None:
     return str(path.readlink()) if path.is_symlink() else None
+
+
+def staged() -> list[str]:
+    """Return what lies in the staging folder, locks apart."""
+    names = [path.name for path in site_store().layout.staging.iterdir()]
+    return [name for name in names if not name.startswith(".")]

@@ -8,11 +8,10 @@ from typing import Any, cast
 
 import pytest
 
-from core.extensions import site_store
 from services.permissions import TokenPreset
 from tests.api.refusals import pointers, refused_call
 from tests.archives.zip_maker import simple_zip
-from tests.factories import live, make_site, promote, release, roll_back, send, tree, upload
+from tests.factories import live, make_site, promote, release, roll_back, send, staged, tree, upload
 from tests.people import Answer, Caller, People, make_people
 
 FIELDS = {
@@ -125,7 +124,7 @@ def test_a_refused_archive_names_the_rule(root: Caller, data: bytes, code: str) 
     document = refused_call(partial(_post, root, data), 422, code)
 
     assert document["paths" if code == "secret_file" else "rule"]
-    assert list(site_store().layout.staging.iterdir()) == []
+    assert staged() == []
 
 
 def test_secret_files_are_published_when_that_is_meant(root: Caller) -> None:

@@ -23,6 +23,7 @@ from tests.factories import (
     push,
     refused,
     release,
+    staged,
     tree,
     upload,
 )
@@ -124,7 +125,7 @@ def test_a_refused_archive_leaves_nothing(data: bytes, code: ErrorCode) -> None:
     with refused(code):
         _receive(data)
 
-    assert list(site_store().layout.staging.iterdir()) == []
+    assert staged() == []
     assert not site_store().layout.releases("web").exists()
 
 
@@ -147,7 +148,7 @@ def test_an_upload_that_breaks_off_leaves_nothing() -> None:
     with pytest.raises(OSError, match="connection"):
         releases.receive(actor=OPERATOR, slug="web", stream=Broken())
 
-    assert list(site_store().layout.staging.iterdir()) == []
+    assert staged() == []
 
 
 def test_the_enclosing_folder_is_told() -> None:
