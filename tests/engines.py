@@ -17,7 +17,18 @@ from functools import lru_cache
 from pathlib import Path
 
 import pytest
-from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, make_url, text
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    NullPool,
+    create_engine,
+    delete,
+    insert,
+    make_url,
+    select,
+    text,
+)
 from sqlalchemy.exc import OperationalError
 
 from config import normal_database_url
@@ -32,6 +43,16 @@ SERVERS = {
     POSTGRESQL: ("TEST_POSTGRESQL_URL", "postgresql://postgres@127.0.0.1:5432/postgres"),
     MARIADB: ("TEST_MARIADB_URL", "mariadb://root@127.0.0.1:3306/mysql"),
 }
+WITHOUT_FOREIGN_KEYS = {
+    POSTGRESQL: "SET LOCAL session_replication_role = replica",
+    MARIADB: "SET SESSION foreign_key_checks = 0",
+}
+NEXT_ID = """
+SELECT setval(sequence, (SELECT max(id) FROM {table}))
+FROM (SELECT pg_get_serial_sequence('{table}', column_name) AS sequence
+      FROM information_schema.columns WHERE table_name = '{table}' AND column_name = 'id') AS found
+WHERE sequence IS NOT NULL
+"""
 RUN = f"relevo_test_{os.getpid()}_{secrets.token_hex(3)}"
 FILE = "relevo.db"
 
@@ -47,19 +68,21 @@ class Server:
 
     name: str
     url: URL
+    number: int = 0
     made: list[str] = field(default_factory=list)
     free: list[str] = field(default_factory=list)
+    rows: dict[str, dict[str, list[dict[str, object]]]] = field(default_factory=dict)
 
-    def create(self, template: str | None = None) -> str:
-        """Make a database, empty or as a copy of `template`, and return its name."""
-        database = f"{RUN}_{len(self.made)}"
+    def create(self) -> str:
+        """Make an empty database and return its name."""
+        database = f"{RUN}_{self.number}"
+        self.number += 1
+        if self.name == POSTGRESQL:
+            kind = "ENCODING 'UTF8' TEMPLATE template0"
+        else:
+            kind = "CHARACTER SET utf8mb4"
         with self.administrator() as connection:
-            if self.name == POSTGRESQL:
-                copied = f"TEMPLATE {template}" if template else "TEMPLATE template0"
-                encoding = "" if template else " ENCODING 'UTF8'"
-                connection.execute(text(f"CREATE DATABASE {database} {copied}{encoding}"))
-            else:
-                connection.execute(text(f"CREATE DATABASE {database} CHARACTER SET utf8mb4"))
+            connection.execute(text(f"CREATE DATABASE {database} {kind}"))
         self.made.append(database)
         return database
 
@@ -71,23 +94,35 @@ class Server:
         self.made.remove(database)
 
     def copy(self, template: str) -> str:
-        """Return a database with the tables and rows of `template`, made by this process."""
-        if self.name == POSTGRESQL:
-            return self.create(template)
+        """Return a database with the tables and rows of `template`, none of which may change.
+
+        A database that was given back is emptied and filled, which is much faster than making
+        and dropping one for every test.
+        """
         database = self.free.pop() if self.free else self._with_tables()
         with self.engine(database).begin() as connection:
-            connection.execute(text("SET SESSION foreign_key_checks = 0"))
-            for table in Base.metadata.tables:
-                connection.execute(text(f"DELETE FROM {table}"))
-                connection.execute(text(f"INSERT INTO {table} SELECT * FROM {template}.{table}"))
+            connection.execute(text(WITHOUT_FOREIGN_KEYS[self.name]))
+            for table in Base.metadata.tables.values():
+                connection.execute(delete(table))
+            for name, rows in self._rows(template).items():
+                connection.execute(insert(Base.metadata.tables[name]), rows)
+                if self.name == POSTGRESQL:
+                    connection.execute(text(NEXT_ID.format(table=name)))
         return database
 
     def give_back(self, database: str) -> None:
         """Take a copy back that is not needed any more."""
-        if self.name == POSTGRESQL:
-            self.drop(database)
-        else:
-            self.free.append(database)
+        self.free.append(database)
+
+    def _rows(self, template: str) -> dict[str, list[dict[str, object]]]:
+        if template not in self.rows:
+            with self.engine(template).connect() as connection:
+                found = {
+                    table.name: [dict(row) for row in connection.execute(select(table)).mappings()]
+                    for table in Base.metadata.sorted_tables
+                }
+            self.rows[template] = {name: rows for name, rows in found.items() if rows}
+        return self.rows[template]
 
     def administrator(self) -> Connection:
         """Return a connection outside of any transaction to the server."""
