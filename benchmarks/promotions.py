@@ -120,7 +120,8 @@ def _against_naive(place: Place, count: int, *, rounds: int) -> Line:
         best / median(ours),
         SIZES[count],
         detail=f"{ms(median(ours))} median of {len(ours)} (best {ms(min(ours))}), "
-        f"naive at best {ms(best)}, median {ms(median(times['naive']))}",
+        f"naive at best {ms(best)}, median {ms(median(times['naive']))}; "
+        f"best against best {best / min(ours):,.0f}x",
     )
 
 
