@@ -113,6 +113,10 @@ class Client:
     def close(self) -> None:
         self._connection.close()
 
+    def __del__(self) -> None:
+        # Many callers are made for one call and dropped; a socket left open would be a warning.
+        self._connection.close()
+
 
 def _document(response: http.client.HTTPResponse, raw: bytes) -> Document:
     if "json" not in response.headers.get("Content-Type", ""):
