@@ -60,14 +60,15 @@ class Stage:
 
     def run_alone(self, code: str, *words: str, failpoint: str = "") -> None:
         """Run something on the installation in a process of its own."""
-        subprocess.run(
-            [sys.executable, "-c", code, *words],
-            cwd=REPOSITORY,
-            env={**self.installation.environment, "FAILPOINT": failpoint},
-            stderr=self.installation.log.open("ab"),
-            timeout=COMMAND_SECONDS,
-            check=False,
-        )
+        with self.installation.log.open("ab") as log:
+            subprocess.run(
+                [sys.executable, "-c", code, *words],
+                cwd=REPOSITORY,
+                env={**self.installation.environment, "FAILPOINT": failpoint},
+                stderr=log,
+                timeout=COMMAND_SECONDS,
+                check=False,
+            )
 
 
 Step = Callable[[Stage, str], None]
