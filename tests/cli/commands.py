@@ -13,6 +13,7 @@ from click.testing import Result
 from flask import Flask
 
 import cli
+from tests import engines
 from tests.people import ENVIRONMENT
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -47,10 +48,11 @@ def run_process(
     *arguments: str | Path, data_dir: Path, text_in: str = "", **environment: str
 ) -> "subprocess.CompletedProcess[str]":
     """Run the console entry in a process of its own."""
+    place = {"DATA_DIR": str(data_dir), **engines.settings_of(data_dir)}
     return subprocess.run(
         [*PROGRAM, *map(str, arguments)],
         cwd=REPOSITORY,
-        env={"PATH": os.defpath, **ENVIRONMENT, "DATA_DIR": str(data_dir), **environment},
+        env={"PATH": os.defpath, **ENVIRONMENT, **place, **environment},
         input=text_in,
         capture_output=True,
         text=True,

@@ -3,7 +3,6 @@
 import json
 import os
 import pwd
-import shutil
 from pathlib import Path
 
 import pytest
@@ -32,14 +31,10 @@ def _shown(data_dir: Path, environment: str = "main") -> str:
 def test_it_works_without_the_database_and_is_imported_afterwards(
     site: Relevo, tmp_path: Path
 ) -> None:
-    database, away = tmp_path / "relevo.db", tmp_path / "away"
-    away.mkdir()
-    for file in tmp_path.glob("relevo.db*"):
-        shutil.move(file, away)
-
     gone_back = run_process(
         *("sites", "rollback", "web", "--offline", "--reason", "night shift", "--json"),
         data_dir=tmp_path,
+        **AWAY,
     )
 
     document = json.loads(gone_back.stdout)
@@ -50,10 +45,7 @@ def test_it_works_without_the_database_and_is_imported_afterwards(
         "night shift",
     )
     assert _shown(tmp_path) == "two"
-    assert not database.exists()
 
-    for file in away.iterdir():
-        shutil.move(file, tmp_path)
     recovered = run_process("sites", "recover", data_dir=tmp_path)
 
     assert recovered.returncode == 0, recovered.stderr

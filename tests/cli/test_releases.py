@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import engines
 from tests.cli.commands import PROGRAM, REPOSITORY, Relevo, folder_with
 from tests.factories import damage, live, make_site, release, served
 from tests.people import ENVIRONMENT, People
@@ -132,12 +133,13 @@ def test_an_unknown_site_is_told(site: Relevo, tmp_path: Path) -> None:
 
 def test_a_terminal_sees_how_far_a_push_is(site: Relevo, tmp_path: Path) -> None:
     folder = folder_with(tmp_path / "public")
+    place = {"DATA_DIR": str(tmp_path), **engines.settings_of(tmp_path)}
     master, terminal = pty.openpty()
 
     process = subprocess.Popen(
         [*PROGRAM, "sites", "push", "web", str(folder), "--json"],
         cwd=REPOSITORY,
-        env={"PATH": os.defpath, **ENVIRONMENT, "DATA_DIR": str(tmp_path), "TERM": "xterm"},
+        env={"PATH": os.defpath, **ENVIRONMENT, **place, "TERM": "xterm"},
         stdout=subprocess.PIPE,
         stderr=terminal,
     )

@@ -128,7 +128,10 @@ def test_a_database_that_is_away_is_told_without_a_traceback(tmp_path: Path) -> 
     )
 
     assert (result.returncode, result.stdout) == (1, "")
-    assert result.stderr == "error: The database does not answer at the moment. (unavailable)\n"
+    assert result.stderr.splitlines() == [
+        "error: The database does not answer at the moment. (unavailable)",
+        "  unable to open database file",
+    ]
 
 
 def test_help_names_the_exit_codes(relevo: Relevo) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.secrets_file import make_secrets
+from tests import engines
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
@@ -78,7 +79,8 @@ def running_installation(data_dir: Path) -> Iterator[Installation]:
 
 
 def _environment(data_dir: Path) -> dict[str, str]:
-    return {"PATH": os.defpath, "DATA_DIR": str(data_dir), "LOG_LEVEL": "ERROR"}
+    place = {"DATA_DIR": str(data_dir), **engines.settings_of(data_dir)}
+    return {"PATH": os.defpath, **place, "LOG_LEVEL": "ERROR"}
 
 
 def _relevo(data_dir: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":

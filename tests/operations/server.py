@@ -13,6 +13,8 @@ from pathlib import Path
 import psutil
 import requests
 
+from tests import engines
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 PROGRAM = [sys.executable, "-m", "app"]
 PASSWORD = "a long enough password for the first admin"
@@ -46,6 +48,7 @@ class Server:
             "PATH": os.defpath,
             "PYTHONPATH": str(REPOSITORY),
             "DATA_DIR": str(self.data_dir),
+            **engines.settings_of(self.data_dir),
             "PORT": str(self.port),
             "SITES_PORT": str(self.sites_port),
             "ADMIN_PASSWORD": PASSWORD,

@@ -1,7 +1,6 @@
 """Idempotency-Key: one effect, one answer, however often a call is repeated."""
 
 import io
-import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -164,11 +163,9 @@ def test_the_one_who_lost_its_lease_cannot_answer_any_more(caller: Caller) -> No
 def test_kept_answers_are_unreadable_in_the_database(app: Flask, caller: Caller) -> None:
     make(caller, "sealed", name="canary-4711")
 
-    path = app.extensions["relevo.settings"].data_dir / "relevo.db"
-    with sqlite3.connect(path) as connection:
-        rows = connection.execute("SELECT body FROM idempotency_keys").fetchall()
-    assert rows
-    assert not any(b"canary-4711" in (body or b"") for (body,) in rows)
+    bodies = db.session.scalars(select(IdempotencyKey.body)).all()
+    assert bodies
+    assert not any(b"canary-4711" in (body or b"") for body in bodies)
 
 
 def test_old_answers_are_purged(caller: Caller) -> None:

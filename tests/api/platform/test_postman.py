@@ -17,6 +17,7 @@ from flask import Flask
 from api.documented import documented_operations
 from api.mounting import EXTENSION
 from api.postman_steps import CHAPTERS
+from tests import engines
 from tests.api.platform.applications import ENVIRONMENT, REPOSITORY, START_SECONDS
 from tests.services_guard import required_program
 
@@ -79,6 +80,7 @@ def installation(data_dir: Path) -> Iterator[str]:
         "PATH": os.defpath,
         **ENVIRONMENT,
         "DATA_DIR": str(data_dir),
+        **engines.settings_of(data_dir),
         "ADMIN_PASSWORD": PASSWORD,
     }
     subprocess.run([*RELEVO, "setup"], cwd=REPOSITORY, env=environment, check=True, timeout=120)
