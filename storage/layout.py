@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from storage.locks import LOCKS_FOLDER
+
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _NAME = re.compile(_LABEL)
 _HOST = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
@@ -68,13 +70,14 @@ class Layout:
 
     @property
     def staging_lock(self) -> Path:
-        return self.staging / ".lock"
+        return self.root / LOCKS_FOLDER / ".staging"
 
     def site(self, slug: str) -> Path:
         return self.root / checked_slug(slug)
 
     def site_lock(self, slug: str) -> Path:
-        return self.state(slug) / ".lock"
+        """Lies outside of the site, so that it stays one lock when the site is removed."""
+        return self.root / LOCKS_FOLDER / f".{checked_slug(slug)}.lock"
 
     def releases(self, slug: str) -> Path:
         return self.site(slug) / "releases"

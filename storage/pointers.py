@@ -73,6 +73,8 @@ class Pointers:
 
     def _write_journal(self, slug: str, environment: str, journal: Journal) -> None:
         path = self._layout.journal(slug, environment)
+        files.make_folder(self._layout.site(slug))
+        files.make_folder(path.parent)
         with staged(self._layout, "journal") as new:
             files.write_durably(new, capped(journal).to_json())
             failpoints.hit("journal.written")
@@ -201,7 +203,8 @@ class Pointers:
             journal.unlink(missing_ok=True)
             failpoints.hit("environment.journal_removed")
             files.sync_folder(pointer.parent)
-            files.sync_folder(journal.parent)
+            if journal.parent.is_dir():
+                files.sync_folder(journal.parent)
 
     def _site_locked(self, slug: str) -> AbstractContextManager[None]:
         return file_lock(self._layout.site_lock(slug), wait_seconds=None)

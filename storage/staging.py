@@ -71,7 +71,7 @@ def sweep_staging(layout: Layout, *, older_than_seconds: float) -> int:
 
 
 def _leftovers(layout: Layout, newest: float) -> list[Path]:
-    found = [path for path in layout.staging.iterdir() if path != layout.staging_lock]
+    found = layout.staging.iterdir()
     return [path for path in found if _is_old(path, newest) and not _is_held(path)]
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 from pathlib import Path
 
 from storage import ArchiveLimits, ReceivedRelease, SiteStore, Strip, first_journal
@@ -78,6 +79,26 @@ def blobs(store: SiteStore) -> dict[str, Path]:
 
 def everything(folder: Path) -> list[str]:
     """Return every path below a folder, except locks."""
-    return sorted(
-        str(path.relative_to(folder)) for path in folder.rglob("*") if path.name != ".lock"
-    )
+    paths = (path.relative_to(folder) for path in folder.rglob("*"))
+    return sorted(str(path) for path in paths if not {".lock", ".locks"} & set(path.parts))
+
+
+def unsealed(tree: Path) -> Path:
+    """Let the folders of a tree be written to, by others than root too."""
+    for folder in (tree, *tree.rglob("*")):
+        if folder.is_dir():
+            folder.chmod(0o755)
+    return tree
+
+
+def damage(path: Path, data: bytes, *, size: int | None = None, keep_time: bool = False) -> None:
+    """Write over the beginning of a sealed file in place; perhaps give it another size."""
+    status = path.stat()
+    path.chmod(0o644)
+    with path.open("r+b") as file:
+        file.write(data)
+        if size is not None:
+            file.truncate(size)
+    path.chmod(0o444)
+    if keep_time:
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))

@@ -8,7 +8,17 @@ import pytest
 from storage import SiteStore, failpoints
 from tests.storage import crashing
 from tests.storage.crashing import KILLED, NEW_SITE
-from tests.storage.stores import SITE, blobs, contents, everything, release_of, show, tree_of
+from tests.storage.stores import (
+    SITE,
+    blobs,
+    contents,
+    damage,
+    everything,
+    release_of,
+    show,
+    tree_of,
+    unsealed,
+)
 
 STORAGE = Path(failpoints.__file__).parent
 
@@ -148,9 +158,9 @@ def test_a_killed_removal_can_be_finished(store: SiteStore, scenario: str, point
 @pytest.mark.parametrize("point", ["heal.rewritten", "heal.exchanged"])
 def test_a_killed_repair_can_be_finished(store: SiteStore, point: str) -> None:
     digest = release_of(store, NEW_SITE)
-    page = tree_of(store, digest) / "index.html"
+    page = unsealed(tree_of(store, digest)) / "index.html"
     if point == "heal.rewritten":
-        page.write_bytes(b"damaged")
+        damage(page, b"damaged")
     else:
         page.unlink()
 

@@ -1,7 +1,7 @@
 """Where an offline rollback goes when nobody names a release."""
 
 from storage import SiteStore, first_journal
-from tests.storage.stores import release_of, show, tree_of
+from tests.storage.stores import damage, release_of, show, tree_of
 
 
 def _releases(store: SiteStore, count: int) -> list[str]:
@@ -67,7 +67,7 @@ def test_a_release_that_was_never_shown_is_no_target(store: SiteStore) -> None:
 
 def test_a_release_that_is_not_in_the_history_goes_back_to_its_head(store: SiteStore) -> None:
     first, second = _releases(store, 2)
-    (tree_of(store, first) / "index.html").write_bytes(b"damaged")
+    damage(tree_of(store, first) / "index.html", b"damaged")
     begun_anew = first_journal(
         generation=7, promotion=7, from_digest=None, to_digest=second, release=2, at="now"
     )

@@ -16,7 +16,7 @@ from storage import (
     first_journal,
 )
 from storage.journals import MAX_HISTORY
-from tests.storage.stores import everything, release_of, show, tree_of
+from tests.storage.stores import damage, everything, release_of, show, tree_of
 
 MISSING = "0" * 64
 
@@ -178,7 +178,7 @@ def test_an_offline_rollback_passes_over_damaged_and_deleted_releases(store: Sit
     oldest = release_of(store, {"index.html": b"oldest"})
     show(store, oldest)
     old, _new = _two_releases(store)
-    (tree_of(store, old) / "index.html").write_bytes(b"OLD")
+    damage(tree_of(store, old) / "index.html", b"OLD")
 
     store.rollback_offline("web", "main", to_digest=None, by="root", reason=None, at="now")
 
@@ -187,7 +187,7 @@ def test_an_offline_rollback_passes_over_damaged_and_deleted_releases(store: Sit
 
 def test_an_offline_rollback_to_a_damaged_release_is_refused(store: SiteStore) -> None:
     old, new = _two_releases(store)
-    (tree_of(store, old) / "index.html").write_bytes(b"OLD")
+    damage(tree_of(store, old) / "index.html", b"OLD")
 
     with pytest.raises(DamagedReleaseError) as caught:
         store.rollback_offline("web", "main", to_digest=old, by="root", reason=None, at="now")

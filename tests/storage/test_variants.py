@@ -6,7 +6,7 @@ import os
 import brotli  # type: ignore[import-untyped]
 
 from storage import SiteStore
-from tests.storage.stores import everything, release_of, tree_of
+from tests.storage.stores import damage, everything, release_of, tree_of
 
 STYLE = b"a{color:red}" * 300
 FILES = {
@@ -75,7 +75,7 @@ def test_variants_are_the_same_bytes_every_time(store: SiteStore) -> None:
 
 def test_a_damaged_file_gets_no_variant(store: SiteStore) -> None:
     digest = release_of(store, {"index.html": STYLE})
-    (tree_of(store, digest) / "index.html").write_bytes(b"evil" * 1000)
+    damage(tree_of(store, digest) / "index.html", b"evil" * 1000)
 
     written = store.compress("web", digest, lambda: False)
 
