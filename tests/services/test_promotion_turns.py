@@ -12,6 +12,7 @@ from services.audit import Target
 from services.promotions import PromotionOrder
 from services.transaction import transaction
 from tests import factories
+from tests import engines
 from tests.factories import (
     OPERATOR,
     environment,
@@ -126,6 +127,7 @@ def test_a_promotion_settles_a_crashed_one_first() -> None:
     assert promotion.result is PromotionResult.SWITCHED
 
 
+@engines.only_sqlite
 def test_a_promotion_costs_few_statements_and_two_commits(statements: list[str]) -> None:
     make_site(main=("one",))
     upload("two")
