@@ -11,8 +11,7 @@ from services import promotions, switching
 from services.audit import Target
 from services.promotions import PromotionOrder
 from services.transaction import transaction
-from tests import factories
-from tests import engines
+from tests import engines, factories
 from tests.factories import (
     OPERATOR,
     environment,
