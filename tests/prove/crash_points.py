@@ -29,9 +29,7 @@ THRESHOLDS = {
 REACH_SECONDS = 20.0
 QUICK_POINTS = (
     "upload.tree_published",
-    "journal.renamed",
     "switch.link_renamed",
-    "promotion.after_intent",
     "environment.link_removed",
 )
 
