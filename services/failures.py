@@ -16,6 +16,7 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 SERVER_DISK_FULL = ("53100", 1021, 1114)
 LOCK_WAITS = ("55P03", 1205)
 READ_ONLY = "25006"
+NO_TABLE = ("42P01", 1146)
 
 
 def as_domain_error(error: Exception) -> DomainError | None:
@@ -34,9 +35,9 @@ def as_domain_error(error: Exception) -> DomainError | None:
         return UnavailableError(
             "Others are changing the same things; try again.", retry_after_seconds=RETRY_SECONDS
         )
-    if isinstance(error, DBAPIError) and error_code(error) == READ_ONLY:
+    if isinstance(error, DBAPIError) and error_code(error) in (READ_ONLY, *NO_TABLE):
         return UnavailableError(
-            "The database takes no changes at the moment.", retry_after_seconds=RETRY_SECONDS
+            "The database is not ready for this.", retry_after_seconds=RETRY_SECONDS
         )
     if isinstance(error, OperationalError | InterfaceError | PoolTimeoutError):
         return UnavailableError(

@@ -30,9 +30,7 @@ CONTENT = ", ".join(f'"{name}"' for name in COLUMNS)
 
 def edit(connection: Connection, chance: random.Random, count: int) -> int:
     number, column = chance.randint(1, count), chance.choice(list(COLUMNS))
-    connection.execute(
-        text(f'UPDATE audit_events SET "{column}" = {COLUMNS[column]} WHERE id = {number}')
-    )
+    _run(connection, f'UPDATE audit_events SET "{column}" = {COLUMNS[column]} WHERE id = {number}')
     return number
 
 
@@ -55,11 +53,10 @@ def insert(connection: Connection, chance: random.Random, count: int) -> int:
     _shift(connection, 1, number - 1)
     source = number - 1 or number + 1
     columns = CONTENT.replace('"public_id"', "'forged'")
-    connection.execute(
-        text(
-            f"INSERT INTO audit_events (id, {CONTENT}) "
-            f"SELECT {number}, {columns} FROM audit_events WHERE id = {source}"
-        )
+    _run(
+        connection,
+        f"INSERT INTO audit_events (id, {CONTENT}) "
+        f"SELECT {number}, {columns} FROM audit_events WHERE id = {source}",
     )
     connection.execute(text("UPDATE audit_heads SET count = count + 1"))
     return number
@@ -67,11 +64,10 @@ def insert(connection: Connection, chance: random.Random, count: int) -> int:
 
 def append(connection: Connection, _chance: random.Random, count: int) -> int:
     columns = CONTENT.replace('"public_id"', "'forged'")
-    connection.execute(
-        text(
-            f"INSERT INTO audit_events (id, {CONTENT}) "
-            f"SELECT {count + 1}, {columns} FROM audit_events WHERE id = {count}"
-        )
+    _run(
+        connection,
+        f"INSERT INTO audit_events (id, {CONTENT}) "
+        f"SELECT {count + 1}, {columns} FROM audit_events WHERE id = {count}",
     )
     return count + 1
 
@@ -115,6 +111,12 @@ def rechain(connection: Connection) -> None:
         event.hash = previous = chain_hash(event, previous)
     session.flush()
     connection.execute(text("UPDATE audit_heads SET last_hash = :hash"), {"hash": previous})
+
+
+def _run(connection: Connection, statement: str) -> None:
+    """Run a statement in which names stand in double quotes, as the engine quotes names."""
+    quote = connection.dialect.identifier_preparer.initial_quote
+    connection.execute(text(statement.replace('"', quote)))
 
 
 def _shift(connection: Connection, by: int, above: int) -> None:

@@ -8,7 +8,7 @@ import psycopg
 import pymysql
 import pytest
 from sqlalchemy import update
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from core.errors import ConflictError, DomainError, ErrorCode
 from models.engine import db
@@ -112,6 +112,8 @@ def test_a_part_of_a_unit_of_work_is_not_repeated_by_itself(inside: People) -> N
         (psycopg.errors.DeadlockDetected(), ErrorCode.UNAVAILABLE),
         (psycopg.errors.LockNotAvailable(), ErrorCode.UNAVAILABLE),
         (psycopg.errors.ReadOnlySqlTransaction(), ErrorCode.UNAVAILABLE),
+        (psycopg.errors.UndefinedTable(), ErrorCode.UNAVAILABLE),
+        (pymysql.err.ProgrammingError(1146, "Table doesn't exist"), ErrorCode.UNAVAILABLE),
         (psycopg.errors.DiskFull(), ErrorCode.INSUFFICIENT_DISK),
         (pymysql.err.OperationalError(1213, "Deadlock found"), ErrorCode.UNAVAILABLE),
         (pymysql.err.OperationalError(1205, "Lock wait timeout"), ErrorCode.UNAVAILABLE),
@@ -120,7 +122,7 @@ def test_a_part_of_a_unit_of_work_is_not_repeated_by_itself(inside: People) -> N
     ],
 )
 def test_failures_of_servers_have_a_name(cause: Exception, code: ErrorCode) -> None:
-    refusal = as_domain_error(OperationalError("SELECT 1", {}, cause))
+    refusal = as_domain_error(DBAPIError("SELECT 1", {}, cause))
 
     assert refusal is not None
     assert refusal.code == code

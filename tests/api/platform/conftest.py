@@ -26,7 +26,9 @@ class Caller:
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Flask:
-    return make_app(tmp_path_factory.mktemp("data"))
+    made = make_app(tmp_path_factory.mktemp("data"))
+    sign_in(made)  # makes the tables
+    return made
 
 
 @pytest.fixture
