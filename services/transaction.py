@@ -23,6 +23,7 @@ REPEAT_PAUSES_SECONDS = (0.02, 0.1, 0.3)
 # A deadlock or a failed serialisation on PostgreSQL; a deadlock on MariaDB.
 COLLISIONS = ("40P01", "40001", 1213)
 _OPEN = "relevo_transaction_open"
+_AFTERWARDS = "relevo_after_commit"
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -46,6 +47,8 @@ def transaction() -> Iterator[Session]:
         session.rollback()
         session.expire_all()
         session.info[_OPEN] = True
+        afterwards: list[Callable[[], None]] = []
+        session.info[_AFTERWARDS] = afterwards
         try:
             session.connection(execution_options={WRITES: True})
             yield session
@@ -55,6 +58,23 @@ def transaction() -> Iterator[Session]:
             raise
         finally:
             session.info[_OPEN] = False
+    for callback in afterwards:
+        callback()
+
+
+def after_commit(callback: Callable[[], None]) -> None:
+    """Call `callback` once the open unit of work is committed; never when it is rolled back.
+
+    For bells that wake somebody who will look at the rows, so that nobody looks too early. The
+    callback must not raise: the change has happened.
+
+    Raises:
+        RuntimeError: no unit of work is open.
+    """
+    info = db.session().info
+    if not info.get(_OPEN):
+        raise RuntimeError("no unit of work is open")
+    info[_AFTERWARDS].append(callback)
 
 
 def repeatable(

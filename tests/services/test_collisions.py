@@ -122,7 +122,9 @@ def test_a_part_of_a_unit_of_work_is_not_repeated_by_itself(inside: People) -> N
     ],
 )
 def test_failures_of_servers_have_a_name(cause: Exception, code: ErrorCode) -> None:
-    refusal = as_domain_error(DBAPIError("SELECT 1", {}, cause))
+    error = DBAPIError.instance("SELECT 1", {}, cause, Exception)
+
+    refusal = as_domain_error(error)
 
     assert refusal is not None
     assert refusal.code == code
