@@ -3,12 +3,16 @@
 from collections.abc import Collection
 
 from sqlalchemy import Select, and_, select
+from sqlalchemy.orm import Session
 
 from core.errors import ForbiddenError, NotFoundError
 from models.engine import db
 from models.roles import Role
 from models.sites import Membership, Site
 from services.actors import Actor
+from services.transaction import is_open
+
+_KEPT = "relevo_site_looked_up"
 
 
 def visible_sites(*, actor: Actor) -> Select[Site]:
@@ -33,18 +37,36 @@ def find_site(*, actor: Actor, slug: str, scopes: tuple[str, ...] = ("sites:read
         NotFoundError: there is no such site, or the actor may not know of it.
         ForbiddenError: the actor sees it but lacks a scope.
     """
-    query = visible_sites(actor=actor).where(Site.slug == slug)
+    found = _look_up(actor, slug)
+    if found is None:
+        raise NotFoundError("There is no such site, or you may not see it.")
+    site, effective = found
+    _require(_held(actor, effective), scopes)
+    return site
+
+
+def _look_up(actor: Actor, slug: str) -> tuple[Site, Collection[str] | None] | None:
+    """Read a site and the permissions of the actor's role on it.
+
+    Doors look before services do; what was read stays good for the same reading transaction.
+    """
+    session: Session = db.session()
+    asked = (session.get_transaction(), actor, slug)
+    kept = session.info.get(_KEPT)
+    if kept is not None and asked[0] is not None and kept[0] == asked and not is_open():
+        found: tuple[Site, Collection[str] | None] | None = kept[1]
+        return found
     membership = and_(Membership.site_id == Site.id, Membership.user_id == actor.user_id)
-    row = db.session.execute(
-        query.add_columns(Role.effective)
+    row = session.execute(
+        visible_sites(actor=actor)
+        .where(Site.slug == slug)
+        .add_columns(Role.effective)
         .outerjoin(Membership, membership)
         .outerjoin(Role, Role.id == Membership.role_id)
     ).first()
-    if row is None:
-        raise NotFoundError("There is no such site, or you may not see it.")
-    site: Site = row[0]
-    _require(_held(actor, row[1]), scopes)
-    return site
+    found = None if row is None else (row[0], row[1])
+    session.info[_KEPT] = ((session.get_transaction(), actor, slug), found)
+    return found
 
 
 def site_scopes(*, actor: Actor, site: Site) -> frozenset[str]:

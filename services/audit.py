@@ -6,18 +6,31 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, insert, select, update
 
 from core.clock import isoformat, utc_now
 from core.ids import new_public_id
 from core.settings import current_settings
 from models.audit import AuditEvent, AuditHead, OutboxEvent
+from models.engine import Base
 from services.actors import Actor
 from services.transaction import repeatable, transaction
 
 HEAD_ID = 1
 GENESIS_HASH = "0" * 64
 _KEY_PURPOSE = b"relevo audit chain 1"
+
+# Every change passes here, so these are built once, of plain tables.
+_heads, _events, _outbox = (
+    Base.metadata.tables[model.__tablename__] for model in (AuditHead, AuditEvent, OutboxEvent)
+)
+_HEAD = select(_heads.c.count, _heads.c.last_hash).where(_heads.c.id == HEAD_ID).with_for_update()
+_MOVE_HEAD = (
+    update(_heads)
+    .where(_heads.c.id == HEAD_ID)
+    .values(count=bindparam("new_count"), last_hash=bindparam("new_hash"))
+)
+_ADD_EVENT, _TELL = insert(_events), insert(_outbox)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +50,7 @@ def record(
     target: Target,
     before: Mapping[str, object] | None = None,
     after: Mapping[str, object] | None = None,
-) -> AuditEvent:
+) -> None:
     """Append one event to the chain and one to the outbox.
 
     The head row is locked first, so that writers take turns on every engine and the chain has
@@ -51,22 +64,14 @@ def record(
         after: the fields that changed, as they are now.
     """
     with transaction() as session:
-        count, last_hash = session.execute(
-            select(AuditHead.count, AuditHead.last_hash)
-            .where(AuditHead.id == HEAD_ID)
-            .with_for_update()
-        ).one()
-        event = _event(count + 1, actor, action, target, before, after)
-        event.hash = chain_hash(event, last_hash)
-        session.execute(
-            update(AuditHead)
-            .where(AuditHead.id == HEAD_ID)
-            .values(count=event.id, last_hash=event.hash)
-            .execution_options(synchronize_session=False)
-        )
-        session.add(event)
-        session.add(_outbox_row(event))
-    return event
+        session.flush()  # what was changed is locked before the head, so nobody waits crosswise
+        connection = session.connection()
+        count, last_hash = connection.execute(_HEAD).one()
+        values = _values(count + 1, actor, action, target, before, after)
+        values["hash"] = new_hash = chain_hash(AuditEvent(**values), last_hash)
+        connection.execute(_MOVE_HEAD, {"new_count": count + 1, "new_hash": new_hash})
+        connection.execute(_ADD_EVENT, values)
+        connection.execute(_TELL, _told(values))
 
 
 def chain_hash(event: AuditEvent, previous_hash: str) -> str:
@@ -101,43 +106,45 @@ def audit_key() -> bytes:
     return hmac.new(secret, _KEY_PURPOSE, hashlib.sha256).digest()
 
 
-def _event(
+def _values(
     number: int,
     actor: Actor,
     action: str,
     target: Target,
     before: Mapping[str, object] | None,
     after: Mapping[str, object] | None,
-) -> AuditEvent:
-    return AuditEvent(
-        id=number,
-        public_id=new_public_id(),
-        at=utc_now(),
-        user_id=actor.user_id,
-        via=actor.via.value,
-        token_id=actor.token_id,
-        address=actor.address,
-        request_id=actor.request_id,
-        action=action,
-        target_type=target.type,
-        target_id=target.id,
-        site_id=target.site_id,
-        before=dict(before) if before is not None else None,
-        after=dict(after) if after is not None else None,
-    )
-
-
-def _outbox_row(event: AuditEvent) -> OutboxEvent:
-    payload = {
-        "id": event.public_id,
-        "action": event.action,
-        "target": {"type": event.target_type, "id": event.target_id},
-        "after": event.after,
+) -> dict[str, object]:
+    """Return the columns of an event, all but its hash."""
+    return {
+        "id": number,
+        "public_id": new_public_id(),
+        "at": utc_now(),
+        "user_id": actor.user_id,
+        "via": actor.via.value,
+        "token_id": actor.token_id,
+        "address": actor.address,
+        "request_id": actor.request_id,
+        "action": action,
+        "target_type": target.type,
+        "target_id": target.id,
+        "site_id": target.site_id,
+        "before": dict(before) if before is not None else None,
+        "after": dict(after) if after is not None else None,
     }
-    return OutboxEvent(
-        at=event.at,
-        topic=event.action,
-        site_id=event.site_id,
-        user_id=event.user_id,
-        payload=payload,
-    )
+
+
+def _told(event: Mapping[str, object]) -> dict[str, object]:
+    """Return the columns of the outbox row that tells of an event."""
+    return {
+        "at": event["at"],
+        "topic": event["action"],
+        "site_id": event["site_id"],
+        "user_id": event["user_id"],
+        "payload": {
+            "id": event["public_id"],
+            "action": event["action"],
+            "target": {"type": event["target_type"], "id": event["target_id"]},
+            "after": event["after"],
+        },
+        "delivered_at": None,
+    }

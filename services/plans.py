@@ -5,11 +5,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from core.errors import ConflictError, ErrorCode, InvalidInputError
 from core.extensions import site_store
-from models.engine import db
+from models.engine import Base, db
 from models.environments import Environment
 from models.releases import Release, ReleaseState
 from models.sites import Site
@@ -20,6 +20,11 @@ from services.transaction import end_reading
 from storage.manifests import ManifestEntry
 
 MAX_ENTRIES = 1_000
+
+_environments = Base.metadata.tables[Environment.__tablename__]
+_NAMED = select(_environments.c.id).where(
+    _environments.c.site_id == bindparam("site"), _environments.c.name == bindparam("name")
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +124,25 @@ def hash_of(*, environment: Environment, candidate: Release) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
+def environment_id_named(*, site: Site, name: str, pointer: str) -> int:
+    """Return the key of the environment that an input names, which is read and locked later.
+
+    Raises:
+        InvalidInputError: the site has none of that name; `pointer` says which input.
+    """
+    asked = {"site": site.id, "name": name}
+    found = db.session.connection().execute(_NAMED, asked).scalar_one_or_none()
+    if found is None:
+        raise _unknown_environment(pointer)
+    return int(found)
+
+
+def _unknown_environment(pointer: str) -> InvalidInputError:
+    return InvalidInputError.field(
+        pointer, "The site has no such environment.", code="unknown_environment"
+    )
+
+
 def environment_named(*, site: Site, name: str, pointer: str) -> Environment:
     """Return the environment that an input names.
 
@@ -129,9 +153,7 @@ def environment_named(*, site: Site, name: str, pointer: str) -> Environment:
         select(Environment).where(Environment.site_id == site.id, Environment.name == name)
     )
     if environment is None:
-        raise InvalidInputError.field(
-            pointer, "The site has no such environment.", code="unknown_environment"
-        )
+        raise _unknown_environment(pointer)
     return environment
 
 

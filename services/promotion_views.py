@@ -3,16 +3,39 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import select
-from sqlalchemy.orm import aliased
+from sqlalchemy import Row, bindparam, inspect, select
 
 from core.settings import current_settings
-from models.engine import db
+from models.engine import Base, db
 from models.promotions import Promotion, SiteBackup
 from models.releases import Release
 from models.users import User
 from services import hosts
+
+AnyRow = Row[*tuple[Any, ...]]  # Any: many columns, read by name
+
+# Built once, of plain tables: the answer of every promotion is read by it.
+_promotions, _releases, _users, _backups = (
+    Base.metadata.tables[model.__tablename__] for model in (Promotion, Release, User, SiteBackup)
+)
+_previous = _releases.alias("previous")
+_PROMOTIONS = (
+    select(
+        *_promotions.c,
+        _releases.c.number.label("release"),
+        _previous.c.number.label("previous_release"),
+        _users.c.username,
+        _backups.c.public_id.label("backup"),
+    )
+    .select_from(_promotions)
+    .join(_releases, _releases.c.id == _promotions.c.release_id)
+    .outerjoin(_previous, _previous.c.id == _promotions.c.previous_release_id)
+    .outerjoin(_users, _users.c.id == _promotions.c.user_id)
+    .outerjoin(_backups, _backups.c.promotion_id == _promotions.c.id)
+    .where(_promotions.c.id.in_(bindparam("ids", expanding=True)))
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,62 +73,43 @@ class PromotionView:
 
 
 def describe(*, slug: str, promotions: Sequence[Promotion]) -> list[PromotionView]:
-    """Return the views of `promotions`, all of the site `slug`."""
-    others = _others(promotions)
-    return [
-        PromotionView(
-            number=promotion.number,
-            kind=promotion.kind.value,
-            state=promotion.state.value,
-            phase=promotion.phase,
-            result=promotion.result.value if promotion.result else None,
-            from_environment=promotion.from_environment,
-            to_environment=promotion.to_environment,
-            release=others[promotion.id].release,
-            previous_release=others[promotion.id].previous_release,
-            generation=promotion.generation,
-            plan_hash=promotion.plan_hash,
-            backup=others[promotion.id].backup,
-            actor=others[promotion.id].username or promotion.via,
-            comment=promotion.comment,
-            error=_error(promotion),
-            timings_ms=promotion.timings_ms,
-            created_at=promotion.created_at,
-            started_at=promotion.started_at,
-            finished_at=promotion.finished_at,
-            url=current_settings().site_url(
-                hosts.environment_host(slug=slug, environment=promotion.to_environment)
-            ),
-        )
-        for promotion in promotions
-    ]
+    """Return the views of `promotions`, all of the site `slug`, as the database has them now."""
+    ids = [_id_of(promotion) for promotion in promotions]
+    rows = db.session.connection().execute(_PROMOTIONS, {"ids": ids})
+    views = {row.id: _view(slug, row) for row in rows}
+    return [views[number] for number in ids if number in views]
 
 
-def _error(promotion: Promotion) -> PromotionError | None:
-    if promotion.error_code is None:
-        return None
-    return PromotionError(code=promotion.error_code, detail=promotion.error_detail)
+def _id_of(promotion: Promotion) -> int:
+    """Return the key without a statement, also of a row that has to be read again."""
+    identity = inspect(promotion).identity
+    return int(identity[0]) if identity else promotion.id
 
 
-@dataclass(frozen=True)
-class _Others:
-    """What other tables say of a promotion."""
-
-    release: int
-    previous_release: int | None
-    username: str | None
-    backup: str | None
-
-
-def _others(promotions: Sequence[Promotion]) -> dict[int, _Others]:
-    """Look up all promotions in one statement."""
-    previous = aliased(Release)
-    rows = db.session.execute(
-        select(Promotion.id, Release.number, previous.number, User.username, SiteBackup.public_id)
-        .join(Release, Release.id == Promotion.release_id)
-        .outerjoin(previous, previous.id == Promotion.previous_release_id)
-        .outerjoin(User, User.id == Promotion.user_id)
-        .outerjoin(SiteBackup, SiteBackup.promotion_id == Promotion.id)
-        .where(Promotion.id.in_([promotion.id for promotion in promotions]))
+def _view(slug: str, row: AnyRow) -> PromotionView:
+    return PromotionView(
+        number=row.number,
+        kind=row.kind.value,
+        state=row.state.value,
+        phase=row.phase,
+        result=row.result.value if row.result else None,
+        from_environment=row.from_environment,
+        to_environment=row.to_environment,
+        release=row.release,
+        previous_release=row.previous_release,
+        generation=row.generation,
+        plan_hash=row.plan_hash,
+        backup=row.backup,
+        actor=row.username or row.via,
+        comment=row.comment,
+        error=PromotionError(code=row.error_code, detail=row.error_detail)
+        if row.error_code
+        else None,
+        timings_ms=row.timings_ms,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        url=current_settings().site_url(
+            hosts.environment_host(slug=slug, environment=row.to_environment)
+        ),
     )
-    return {row[0]: _Others(row[1], row[2], row[3], row[4]) for row in rows}

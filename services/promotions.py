@@ -120,10 +120,10 @@ def promote(*, actor: Actor, slug: str, order: PromotionOrder) -> Promotion:
         OperationFailedError: the switch failed; the release before is still served.
     """
     watch = Stopwatch()
-    site, environment = _find(actor, slug, order)
+    site, environment_id = _find(actor, slug, order)
     with switching.environment_turn(slug=slug, environment=order.to):
         recovery.settle(site=site, environment_name=order.to)
-        promotion = _begin(actor, site, environment.id, order)
+        promotion = _begin(actor, site, environment_id, order)
         watch.lap("check")
         if promotion.result is PromotionResult.UNCHANGED:
             return promotion
@@ -137,7 +137,8 @@ def dry_run(*, actor: Actor, slug: str, order: PromotionOrder) -> DryRun:
         InvalidInputError: environment or release do not exist.
         ConflictError: there is nothing to compare.
     """
-    site, environment = _find(actor, slug, order)
+    site, environment_id = _find(actor, slug, order)
+    environment = db.session.get_one(Environment, environment_id)
     candidate, _ = _candidate(site, environment, order)
     refusal: DomainError | None = None
     try:
@@ -215,11 +216,11 @@ def check_tree(*, environment: Environment, candidate: Release) -> None:
         )
 
 
-def _find(actor: Actor, slug: str, order: PromotionOrder) -> tuple[Site, Environment]:
+def _find(actor: Actor, slug: str, order: PromotionOrder) -> tuple[Site, int]:
     site = access.find_site(actor=actor, slug=slug, scopes=WRITE)
-    environment = plans.environment_named(site=site, name=order.to, pointer="/to")
+    environment_id = plans.environment_id_named(site=site, name=order.to, pointer="/to")
     access.require_environment(actor=actor, environment=order.to, scope="promotions:write")
-    return site, environment
+    return site, environment_id
 
 
 @repeatable()

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from core.clock import utc_now
 from core.errors import ConflictError, ErrorCode, NotFoundError
 from core.extensions import site_store
-from models.engine import db
+from models.engine import Base, db
 from models.environments import Environment
 from models.promotions import Promotion, PromotionKind, PromotionState
 from models.releases import Release
@@ -29,6 +29,27 @@ from storage.journals import OfflineRollback
 logger = logging.getLogger("relevo.recovery")
 
 STAGING_HOURS = 24
+
+# Asked before every promotion, so it is built once, of plain tables.
+_environments, _releases, _promotions = (
+    Base.metadata.tables[model.__tablename__] for model in (Environment, Release, Promotion)
+)
+_AT_REST = (
+    select(
+        _releases.c.digest,
+        _environments.c.drift_seen_at,
+        select(_promotions.c.id)
+        .where(
+            _promotions.c.environment_id == _environments.c.id,
+            _promotions.c.slot == switching.RUNNING_SLOT,
+        )
+        .exists()
+        .label("is_running"),
+    )
+    .select_from(_environments)
+    .outerjoin(_releases, _releases.c.id == _environments.c.release_id)
+    .where(_environments.c.site_id == bindparam("site"), _environments.c.name == bindparam("name"))
+)
 
 
 class Outcome(StrEnum):
@@ -120,20 +141,11 @@ def _look(site_id: int, slug: str, name: str, digest: str | None, *, suspect: bo
 
 def _is_at_rest(site: Site, name: str) -> bool:
     """Tell with one statement whether there is nothing to settle before a promotion."""
-    is_running = (
-        select(Promotion.id)
-        .where(Promotion.environment_id == Environment.id, Promotion.slot == switching.RUNNING_SLOT)
-        .exists()
-    )
-    row = db.session.execute(
-        select(Release.digest, Environment.drift_seen_at, is_running)
-        .select_from(Environment)
-        .outerjoin(Release, Release.id == Environment.release_id)
-        .where(Environment.site_id == site.id, Environment.name == name)
-    ).first()
-    if row is None or row[1] is not None or row[2]:
+    asked = {"site": site.id, "name": name}
+    row = db.session.connection().execute(_AT_REST, asked).one_or_none()
+    if row is None or row.drift_seen_at is not None or row.is_running:
         return False
-    return _agrees(site.slug, name, row[0])
+    return _agrees(site.slug, name, row.digest)
 
 
 def _agrees(slug: str, name: str, digest: str | None) -> bool:

@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from sqlalchemy import select, update
-from sqlalchemy.orm import joinedload
+from sqlalchemy.orm import Session, joinedload
 
 from core.clock import isoformat, monotonic, utc_now
 from core.errors import (
@@ -20,19 +19,16 @@ from core.errors import (
     OperationFailedError,
 )
 from core.extensions import site_store
-from core.ids import new_public_id
 from models.engine import db
 from models.environments import Environment
 from models.promotions import (
     Promotion,
     PromotionKind,
-    PromotionResult,
     PromotionState,
-    SiteBackup,
 )
 from models.releases import Release
 from models.sites import Site
-from services import audit
+from services import audit, promotion_rows
 from services.actors import Actor
 from services.transaction import end_reading, repeatable, transaction
 from storage import failpoints
@@ -42,14 +38,6 @@ from storage.locks import LockBusyError, file_lock, pointer_lock_path
 
 RUNNING_SLOT = 1
 PHASE_SWITCH = "switch"
-_WITH_ALL = (
-    joinedload(Promotion.site, innerjoin=True),
-    joinedload(Promotion.environment),
-    joinedload(Promotion.release, innerjoin=True),
-    joinedload(Promotion.previous_release),
-)
-"""Everything that the outcome of a promotion touches, in one statement."""
-
 AFTER_INTENT = "promotion.after_intent"
 AFTER_SWITCH = "promotion.after_switch"
 AFTER_OUTCOME = "promotion.after_outcome"
@@ -137,37 +125,32 @@ def new_promotion(
     Raises:
         IntegrityError: another one holds the slot.
     """
-    session, now = db.session, utc_now()
-    session.execute(
-        update(Site)
-        .where(Site.id == site.id)
-        .values(last_promotion_number=Site.last_promotion_number + 1)
-        .execution_options(synchronize_session=False)
-    )
-    promotion = Promotion(
-        site_id=site.id,
-        environment_id=environment.id,
-        number=session.scalars(select(Site.last_promotion_number).where(Site.id == site.id)).one(),
-        kind=kind,
-        state=PromotionState.RUNNING,
-        phase=PHASE_SWITCH,
-        slot=RUNNING_SLOT,
-        from_environment=from_environment,
-        to_environment=environment.name,
+    session: Session = db.session()
+    now = utc_now()
+    return promotion_rows.insert_running(
+        session,
         release=release,
-        previous_release=environment.release,
-        generation=environment.generation + 1,
-        plan_hash=plan_hash,
-        user_id=actor.user_id,
-        via=actor.via.value,
-        comment=comment,
-        timings_ms={},
-        created_at=now,
-        started_at=now,
+        previous=environment.release,
+        values={
+            "site_id": site.id,
+            "environment_id": environment.id,
+            "number": promotion_rows.next_number(session.connection(), site.id),
+            "kind": kind,
+            "state": PromotionState.RUNNING,
+            "phase": PHASE_SWITCH,
+            "slot": RUNNING_SLOT,
+            "from_environment": from_environment,
+            "to_environment": environment.name,
+            "generation": environment.generation + 1,
+            "plan_hash": plan_hash,
+            "user_id": actor.user_id,
+            "via": actor.via.value,
+            "comment": comment,
+            "timings_ms": {},
+            "created_at": now,
+            "started_at": now,
+        },
     )
-    session.add(promotion)
-    session.flush()  # the slot must be refused here, before anything else is written
-    return promotion
 
 
 def execute(
@@ -199,9 +182,12 @@ def execute(
             raise _failed(actor, site, promotion_id, error) from error
     failpoints.hit(AFTER_SWITCH)
     watch.lap("switch")
-    finished = succeed(actor=actor, site=site, promotion_id=promotion_id, watch=watch, hold=hold)
+    with promotion_rows.kept_loaded(promotion) as written:
+        written |= succeed(
+            actor=actor, site=site, promotion_id=promotion_id, watch=watch, hold=hold
+        )
     failpoints.hit(AFTER_OUTCOME)
-    return finished
+    return promotion
 
 
 @repeatable()
@@ -212,35 +198,39 @@ def succeed(
     promotion_id: int,
     watch: Stopwatch | None = None,
     hold: str | None = None,
-) -> Promotion:
-    """Write that the pointer was moved: environment, restore point, audit and outbox at once."""
+) -> dict[str, object]:
+    """Write that the pointer was moved: environment, restore point, audit and outbox at once.
+
+    Returns:
+        The columns of the promotion that were written; none when there was an outcome already.
+    """
+    slug, site_id = site.slug, site.id
     with transaction() as session:
-        promotion = session.get_one(
-            Promotion, promotion_id, options=_WITH_ALL, populate_existing=True
+        connection = session.connection()
+        facts = promotion_rows.facts_of_running(connection, promotion_id)
+        if facts is None:
+            return {}
+        written = promotion_rows.write_outcome(
+            connection,
+            facts,
+            timings_ms=watch.timings_ms if watch else {},
+            held_by=actor.username or actor.via.value,
+            hold_reason=hold,
         )
-        environment = promotion.environment
-        if promotion.state is not PromotionState.RUNNING or environment is None:
-            return promotion
-        _move(environment, promotion, actor, hold)
-        _keep_backup(promotion)
-        promotion.state = PromotionState.SUCCEEDED
-        promotion.result = PromotionResult.SWITCHED
-        promotion.phase, promotion.slot = None, None
-        promotion.finished_at = utc_now()
-        promotion.timings_ms = dict(watch.timings_ms) if watch else {}
-        audit.record(
-            actor=actor,
-            action="promotion.succeeded",
-            target=promotion_target(site=site, promotion=promotion),
-            before={"release": _number(promotion.previous_release)},
-            after={
-                "release": promotion.release.number,
-                "environment": environment.name,
-                "kind": promotion.kind.value,
-                "generation": promotion.generation,
-            },
-        )
-        return promotion
+        if written:
+            audit.record(
+                actor=actor,
+                action="promotion.succeeded",
+                target=audit.Target(type="promotion", id=f"{slug}/{facts.number}", site_id=site_id),
+                before={"release": facts.previous_release},
+                after={
+                    "release": facts.release,
+                    "environment": facts.to_environment,
+                    "kind": facts.kind.value,
+                    "generation": facts.generation,
+                },
+            )
+        return written
 
 
 @repeatable()
@@ -275,45 +265,12 @@ def promotion_target(*, site: Site, promotion: Promotion) -> audit.Target:
     return audit.Target(type="promotion", id=f"{site.slug}/{promotion.number}", site_id=site.id)
 
 
-def _move(environment: Environment, promotion: Promotion, actor: Actor, hold: str | None) -> None:
-    environment.release_id = promotion.release_id
-    environment.previous_release_id = promotion.previous_release_id
-    environment.generation = promotion.generation or environment.generation + 1
-    environment.promoted_at = environment.updated_at = utc_now()
-    environment.promoted_by_id = promotion.user_id
-    environment.drift_seen_at = None
-    environment.version += 1
-    if promotion.kind is PromotionKind.ROLLBACK:
-        environment.held_at = utc_now()
-        environment.held_by = actor.username or actor.via.value
-        environment.hold_reason = hold
-    elif promotion.kind is PromotionKind.PROMOTE:
-        clear_hold(environment)
-
-
 def clear_hold(environment: Environment) -> None:
     """Let tokens and automatic publishing in again; call inside a transaction."""
     if environment.held_at is not None:
         environment.held_at = environment.held_by = environment.hold_reason = None
         environment.updated_at = utc_now()
         environment.version += 1
-
-
-def _keep_backup(promotion: Promotion) -> None:
-    previous = promotion.previous_release
-    if previous is None or previous.verified_at is None:
-        return
-    db.session.add(
-        SiteBackup(
-            public_id=new_public_id(),
-            site_id=promotion.site_id,
-            environment_name=promotion.to_environment,
-            release_id=previous.id,
-            promotion_id=promotion.id,
-            at=utc_now(),
-            verified_at=previous.verified_at,
-        )
-    )
 
 
 def readable_journal(*, slug: str, environment: str) -> Journal | None:
@@ -362,7 +319,3 @@ def _failed(
     promotion = fail(actor=actor, site=site, promotion_id=promotion_id, code=code, detail=detail)
     kind = InsufficientDiskError if full else OperationFailedError
     return kind(detail, code=code, members={"promotion": promotion})
-
-
-def _number(release: Release | None) -> int | None:
-    return release.number if release else None

@@ -62,6 +62,11 @@ def transaction() -> Iterator[Session]:
         callback()
 
 
+def is_open() -> bool:
+    """Tell whether a unit of work is open."""
+    return bool(db.session().info.get(_OPEN))
+
+
 def after_commit(callback: Callable[[], None]) -> None:
     """Call `callback` once the open unit of work is committed; never when it is rolled back.
 
