@@ -43,6 +43,9 @@ DATABASE_URL_FORMS = (
     "sqlite:////path/to/file, postgresql://user:password@host/name or "
     "mariadb://user:password@host/name"
 )
+REDIS_SCHEMES = ("redis", "rediss", "unix")
+REDIS_URL_FORMS = "redis://:password@host:6379/0, rediss://... with TLS, or unix:///path/to/socket"
+DATABASE_NUMBER = re.compile(r"(/\d{0,5})?$")
 
 DEFAULTS: dict[str, str] = {
     "ENVIRONMENT": "production",
@@ -54,6 +57,7 @@ DEFAULTS: dict[str, str] = {
     "TRUSTED_PROXIES": "0",
     "DATA_DIR": "./var",
     "DATABASE_URL": "",
+    "REDIS_URL": "",
     "SITES_ROOT": "",
     "SECRET_KEY": "",
     "JWT_KEYS": "",
@@ -86,7 +90,6 @@ DEFAULTS: dict[str, str] = {
 
 NOT_BUILT_YET: dict[str, str] = {
     "BLOB_STORE_URL": "storing blobs in a bucket",
-    "REDIS_URL": "limits, cache and events through Redis",
     "CELERY_BROKER_URL": "jobs on Celery workers",
     "INLINE_RELEASE_FILES": "finishing large uploads as jobs",
     "INLINE_RELEASE_BYTES": "finishing large uploads as jobs",
@@ -135,6 +138,7 @@ def _read(reader: "_Reader", data_dir: Path) -> Settings:
         trusted_proxies=reader.number("TRUSTED_PROXIES", 0, 16),
         data_dir=data_dir,
         database_url=reader.database_url(f"sqlite:///{data_dir / 'relevo.db'}"),
+        redis_url=checked_redis_url(reader.text("REDIS_URL")) or None,
         sites_root=reader.path("SITES_ROOT", data_dir / "sites"),
         root_dir=ROOT_DIR,
         secret_key=reader.text("SECRET_KEY"),
@@ -283,6 +287,28 @@ def normal_database_url(text: str) -> str:
     if url.drivername == "mysql+pymysql":
         url = url.update_query_dict({"charset": "utf8mb4"})
     return url.render_as_string(hide_password=False)
+
+
+def checked_redis_url(text: str) -> str:
+    """Return the address of Redis as it was given; empty when there is none.
+
+    Raises:
+        SettingError: it is no such address; the message has no password in it.
+    """
+    if text and not _is_redis_url(text):
+        raise SettingError(f"REDIS_URL must look like {REDIS_URL_FORMS}")
+    return text
+
+
+def _is_redis_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        if parts.scheme == "unix":
+            return bool(parts.path)
+        is_place = bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets or a port that are none
+        return False
+    return parts.scheme in REDIS_SCHEMES and is_place and bool(DATABASE_NUMBER.match(parts.path))
 
 
 def _bounded(value: int, smallest: int, largest: int) -> int:

@@ -3,16 +3,18 @@
 import logging
 import math
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from limits import RateLimitItem, parse
 from limits.errors import StorageError
-from limits.storage import Storage
 
 from core.rate_storage import SqliteStorage
+from core.redis_link import RedisDownError, RedisLink, redis_link
 from core.settings import current_settings
+from core.shared_rates import SharedRates
 
 logger = logging.getLogger(__name__)
 
@@ -44,39 +46,27 @@ def hit(key: str, rate: str) -> RateState:
     return _state(item, count, resets_at)
 
 
-def peek(key: str, rate: str) -> RateState:
-    """Return what is left without counting a call."""
-    item = _parsed(rate)
-    storage, name = _storage(), item.key_for(key)
-    return _state(item, storage.get(name), storage.get_expiry(name), peeking=True)
-
-
-def clear(key: str, rate: str) -> None:
-    """Forget the calls of `key`."""
-    _storage().clear(_parsed(rate).key_for(key))
-
-
 def _count(name: str, window_seconds: int) -> tuple[int, float]:
-    storage = _storage()
-    if isinstance(storage, SqliteStorage):
-        return storage.hit(name, window_seconds)
-    return storage.incr(name, window_seconds), storage.get_expiry(name)
+    """Count in Redis if there is one; while it is down each node counts for itself."""
+    settings = current_settings()
+    if settings.redis_url is not None:
+        with suppress(RedisDownError):
+            return _shared_rates(redis_link(settings.redis_url)).hit(name, window_seconds)
+    return _sqlite_storage(settings.data_dir / FILE).hit(name, window_seconds)
 
 
-def _state(
-    item: RateLimitItem, count: int, resets_at: float, *, peeking: bool = False
-) -> RateState:
+def _state(item: RateLimitItem, count: int, resets_at: float) -> RateState:
     return RateState(
         limit=item.amount,
         remaining=max(0, item.amount - count),
         reset_seconds=max(1, math.ceil(resets_at - time.time())),
-        exceeded=count > item.amount or (peeking and count == item.amount),
+        exceeded=count > item.amount,
     )
 
 
-def _storage() -> Storage:
-    """Return the counters of this node; with Redis this is where its storage is chosen."""
-    return _sqlite_storage(current_settings().data_dir / FILE)
+@lru_cache(maxsize=8)
+def _shared_rates(link: RedisLink) -> SharedRates:
+    return SharedRates(link)
 
 
 @lru_cache(maxsize=8)

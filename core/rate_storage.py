@@ -1,7 +1,7 @@
 """Counters of calls, shared by all processes of a node through one small SQLite file.
 
 The file is a cache: it may be deleted at any time and is never waited for on disk. Limits over
-several nodes need Redis, for which `limits` brings its own storage.
+several nodes need Redis: `core/shared_rates.py`.
 """
 
 import os

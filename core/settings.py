@@ -45,6 +45,7 @@ class Settings:
     trusted_proxies: int
     data_dir: Path
     database_url: str
+    redis_url: str | None
     sites_root: Path
     root_dir: Path
     """Where the program itself lies: migrations and the starter site are below it."""

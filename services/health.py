@@ -13,6 +13,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from core.redis_link import redis_link
 from core.settings import Settings, current_settings
 from models.engine import db
 from services import recovery
@@ -77,6 +78,8 @@ def readiness(further: dict[str, CheckFunction] | None = None) -> Report:
         "recovery": _recovery,
         "storage": _storage,
     }
+    if current_settings().redis_url is not None:
+        own["redis"] = _redis
     return Report({name: _run(name, check) for name, check in (own | (further or {})).items()})
 
 
@@ -131,3 +134,11 @@ def _storage() -> Check:
     if free.f_bavail * free.f_frsize < MIN_FREE_BYTES:
         return Check(CheckState.DEGRADED, "Less than 64 MiB are free.")
     return OK
+
+
+def _redis() -> Check:
+    """Ask Redis itself: nothing that must not be lost is kept there, so this never fails."""
+    url = current_settings().redis_url
+    if url is None or redis_link(url).answers():
+        return OK
+    return Check(CheckState.DEGRADED, "Redis does not answer: each node counts calls for itself.")

@@ -50,8 +50,15 @@ class Served:
 
 @contextmanager
 def serve(data_dir: Path, **environment: str) -> Iterator[Served]:
-    """Run `wsgi:app` under gunicorn until the block ends."""
-    people = make_people(data_dir, **environment)
+    """Run `wsgi:app` under gunicorn on a fresh installation until the block ends."""
+    with serve_people(make_people(data_dir, **environment), data_dir, **environment) as running:
+        yield running
+
+
+@contextmanager
+def serve_people(people: People, data_dir: Path, **environment: str) -> Iterator[Served]:
+    """Run `wsgi:app` on an installation that is there, perhaps as one more node of it."""
+    data_dir.mkdir(exist_ok=True)
     settings = people.app.extensions["relevo.settings"]
     log = data_dir / "gunicorn.log"
     with socket.socket() as listener, log.open("wb") as output:

@@ -1,12 +1,14 @@
 """A start with settings that cannot be used stops at once and names the setting."""
 
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from config import NOT_BUILT_YET, SettingError, load_settings
-from tests.operations.server import Server
+from tests.operations.server import REPOSITORY, Server
 
 GOOD_KEYS = {
     "SECRET_KEY": "4f1d8b7c2e6a9035d1c4b8f7e2a6930514fb8d7c",
@@ -28,6 +30,12 @@ GOOD_KEYS = {
         ("MAX_RELEASE_FILES", "0"),
         ("LOG_LEVEL", "LOUD"),
         ("DATABASE_URL", "oracle://db"),
+        ("REDIS_URL", "http://canary@127.0.0.1"),
+        ("REDIS_URL", "redis://"),
+        ("REDIS_URL", "redis://:canary@[::1/0"),
+        ("REDIS_URL", "redis://:canary@127.0.0.1:99999/0"),
+        ("REDIS_URL", "redis://:canary@127.0.0.1/one"),
+        ("REDIS_URL", "unix://"),
         ("SECRET_KEY", "short"),
         ("SECRET_KEY", "changethis-changethis-changethis-changethis"),
         ("JWT_KEYS", "k1:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
@@ -41,6 +49,7 @@ def test_a_bad_value_is_named(empty_dir: Path, name: str, value: str) -> None:
         load_settings(environ)
 
     assert name != "FIELD_KEYS" or value not in str(refusal.value)
+    assert "canary" not in str(refusal.value)
 
 
 @pytest.mark.parametrize("name", sorted(NOT_BUILT_YET))
@@ -108,3 +117,14 @@ def test_the_doctor_fails_when_keys_are_readable_by_others(installation: Server)
     keys.chmod(0o600)
     assert outcome.returncode == 1
     assert "chmod 600" in outcome.stdout
+
+
+def test_what_is_not_set_is_not_imported(empty_dir: Path) -> None:
+    program = "import sys, wsgi; print('redis' in sys.modules)"
+    place = {"DATA_DIR": str(empty_dir), "PYTHONPATH": str(REPOSITORY), **GOOD_KEYS}
+
+    outcome = subprocess.run(
+        [sys.executable, "-c", program], env=place, capture_output=True, text=True, check=True
+    )
+
+    assert outcome.stdout == "False\n"

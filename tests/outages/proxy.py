@@ -1,13 +1,15 @@
-"""A TCP proxy in front of a database server that can refuse, hang and cut."""
+"""A TCP proxy in front of a server that can refuse, hang, be slow and cut."""
 
 import socket
 import struct
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from enum import StrEnum
 
 CHUNK = 65536
+SLOW_SECONDS = 0.5
 RESET = struct.pack("ii", 1, 0)  # close with RST instead of waiting for the other side
 
 
@@ -17,6 +19,7 @@ class Mode(StrEnum):
     PASS = "pass"
     REFUSE = "refuse"
     HANG = "hang"
+    SLOW = "slow"
 
 
 class Proxy:
@@ -24,6 +27,7 @@ class Proxy:
 
     def __init__(self, target: tuple[str, int]) -> None:
         self._target = target
+        self._pause_seconds = 0.0
         self._flows = threading.Event()
         self._flows.set()
         self._open: set[socket.socket] = set()
@@ -32,6 +36,7 @@ class Proxy:
 
     def become(self, mode: Mode) -> None:
         """Change what happens to new connections and to those that are open."""
+        self._pause_seconds = SLOW_SECONDS if mode is Mode.SLOW else 0.0
         if mode is Mode.HANG:
             self._flows.clear()
             return
@@ -83,6 +88,7 @@ class Proxy:
         with suppress(OSError):
             while data := source.recv(CHUNK):
                 self._flows.wait()
+                time.sleep(self._pause_seconds)
                 target.sendall(data)
         for end in (source, target):
             with suppress(OSError):

@@ -10,7 +10,7 @@ import requests
 from flask import Flask
 
 from api.security import address_group
-from core import limits, logs
+from core import logs
 from core.ids import new_api_token
 from tests.api.platform.applications import Server, make_app, running_server, sign_in
 from tests.api.platform.conftest import Caller
@@ -214,18 +214,6 @@ def test_the_limit_is_one_for_all_workers(tmp_path: Path) -> None:
         ]
 
     assert statuses == [200] * 20 + [429] * 10
-
-
-def test_a_count_can_be_looked_at_and_forgotten(app: Flask) -> None:
-    with app.app_context():
-        states = [limits.hit("peeked", "2/minute") for _ in range(2)]
-        seen = limits.peek("peeked", "2/minute")
-        limits.clear("peeked", "2/minute")
-        after = limits.peek("peeked", "2/minute")
-
-    assert [state.exceeded for state in states] == [False, False]
-    assert (seen.exceeded, seen.remaining) == (True, 0)
-    assert (after.exceeded, after.remaining) == (False, 2)
 
 
 def test_calls_pass_when_they_cannot_be_counted(
