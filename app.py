@@ -4,6 +4,7 @@ Making the application opens neither the database nor the network.
 """
 
 import sys
+from functools import partial
 
 import click
 from flask import Flask
@@ -12,13 +13,15 @@ from flask.cli import FlaskGroup
 import api
 import cli
 from config import SettingError, load_settings
-from core import logs
+from core import jobs, logs, waiting
 from core.extensions import migrate
 from core.settings import Settings
 from models.engine import db, engine_options
 from models.registry import MODELS
+from services import background
 from storage import failpoints
 from storage.store import SiteStore
+from tasks.bells import PipeBell
 from tasks.worker import Worker
 
 EXIT_CONFIGURATION = 2
@@ -42,7 +45,10 @@ def create_app(settings: Settings | None = None) -> Flask:
     failpoints.arm(settings.failpoint)
     _bind_database(app, settings)
     api.mount(app)
-    app.extensions["relevo.worker"] = Worker(app)
+    jobs.register(app, *background.KINDS)
+    waiting.prepare(app, threads=settings.web_threads)
+    app.extensions[jobs.BELL] = PipeBell(settings.data_dir)
+    app.extensions["relevo.worker"] = partial(Worker, app)
     return app
 
 

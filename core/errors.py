@@ -42,6 +42,7 @@ class ErrorCode(StrEnum):
     INSUFFICIENT_DISK = "insufficient_disk"
     IDEMPOTENCY_MISMATCH = "idempotency_mismatch"
     IDEMPOTENCY_IN_PROGRESS = "idempotency_in_progress"
+    INVALID_TRANSITION = "invalid_transition"
     LAST_ADMIN = "last_admin"
     ROLE_IN_USE = "role_in_use"
     ROLE_CYCLE = "role_cycle"

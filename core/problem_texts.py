@@ -175,6 +175,11 @@ _IDENTITY: dict[ErrorCode, ProblemText] = {
         "An API token may not do this; it needs a person who logged in.",
         "Log in with a user name and a password and repeat with that access token.",
     ),
+    ErrorCode.INVALID_TRANSITION: ProblemText(
+        "Not from this state",
+        "The thing is in a state from which this is not possible; it may have ended already.",
+        "Look at its state, and choose one of the allowed_actions that the answer names.",
+    ),
     ErrorCode.LAST_ADMIN: ProblemText(
         "Last administrator",
         "This would leave the installation without an active administrator.",

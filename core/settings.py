@@ -74,6 +74,8 @@ class Settings:
     token_max_days: int
     web_workers: int
     web_threads: int
+    worker_threads: int
+    job_lease_seconds: int
     shutdown_seconds: int
     log_format: LogFormat
     log_level: str

@@ -3,6 +3,7 @@
 from models.audit import AuditEvent, AuditHead, OutboxEvent
 from models.environments import Domain, Environment
 from models.idempotency import IdempotencyKey
+from models.jobs import Job, JobLogLine, Schedule
 from models.promotions import Promotion, SiteBackup
 from models.releases import Release, Submission
 from models.roles import Role
@@ -19,6 +20,8 @@ MODELS = (
     Domain,
     Environment,
     IdempotencyKey,
+    Job,
+    JobLogLine,
     LoginAttempt,
     Membership,
     OneTimeToken,
@@ -28,6 +31,7 @@ MODELS = (
     RefreshToken,
     Release,
     Role,
+    Schedule,
     Site,
     SiteBackup,
     Submission,

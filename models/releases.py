@@ -26,6 +26,9 @@ class Release(Base):
 
     `latest_submission_id` orders releases: a release uploaded again is newer again.
     `unique_bytes` is what it added to the store: content that no release before it had.
+    While a job unpacks it, and when that failed, the digest is a placeholder; `job_id` is the
+    public id of that job. A release whose content turned out to be there already is archived and
+    `same_as` the older one.
     """
 
     __tablename__ = "releases"
@@ -51,6 +54,8 @@ class Release(Base):
     compressed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     latest_submission_id: Mapped[int | None] = mapped_column(BigInteger, index=True)
     submission_count: Mapped[int] = mapped_column(default=0)
+    job_id: Mapped[str | None] = mapped_column(String(22))
+    same_as_id: Mapped[int | None]
     created_by_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
     version: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)

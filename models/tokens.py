@@ -25,6 +25,7 @@ class ApiToken(Base):
 
     `site_limited` says that only `sites` count, so that a token whose last site was deleted
     reaches nothing instead of everything. `environments` and `cidrs` are None when unlimited.
+    `warned_days` is the last warning that was given, in days before the token expires.
     """
 
     __tablename__ = "api_tokens"
@@ -43,6 +44,7 @@ class ApiToken(Base):
     rotated_from_id: Mapped[int | None] = mapped_column(
         ForeignKey("api_tokens.id", ondelete="SET NULL")
     )
+    warned_days: Mapped[int | None]
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
     last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

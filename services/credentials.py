@@ -60,7 +60,7 @@ _SESSION = (
     .join(_roles, _roles.c.id == _users.c.role_id)
     .where(_sessions.c.public_id == bindparam("wanted"))
 )
-_TOKEN = (
+_TOKEN_ROWS = (
     select(
         _tokens.c.id,
         _tokens.c.name,
@@ -80,7 +80,14 @@ _TOKEN = (
     .join(_users, _users.c.id == _tokens.c.user_id)
     .join(_roles, _roles.c.id == _users.c.role_id)
     .outerjoin(token_sites, token_sites.c.token_id == _tokens.c.id)
-    .where(_tokens.c.token_hash == bindparam("wanted"))
+)
+_TOKEN = _TOKEN_ROWS.where(_tokens.c.token_hash == bindparam("wanted"))
+_TOKEN_BY_ID = _TOKEN_ROWS.where(_tokens.c.id == bindparam("wanted"))
+_USER_BY_ID = (
+    select(*_USER)
+    .select_from(_users)
+    .join(_roles, _roles.c.id == _users.c.role_id)
+    .where(_users.c.id == bindparam("wanted"))
 )
 
 
@@ -142,6 +149,56 @@ def actor_for_token(*, token: str, address: str | None, request_id: str | None) 
     _check_token(row, now, address)
     if row.last_used_at is None or row.last_used_at <= now - SEEN_EVERY:
         _note_token(row.id, now, address)
+    return _token_actor(rows, now, address, request_id)
+
+
+def actor_for_token_id(*, token_id: int, address: str | None, request_id: str | None) -> Actor:
+    """Return who is behind an API token that was shown earlier, with the rights of now.
+
+    Raises:
+        UnauthenticatedError: the token is gone, revoked or expired, or its owner deactivated.
+    """
+    with db.engine.connect() as connection:
+        rows = connection.execute(_TOKEN_BY_ID, {"wanted": token_id}).all()
+    if not rows:
+        raise UnauthenticatedError("The token was deleted.", code=ErrorCode.TOKEN_REVOKED)
+    now = utc_now()
+    _check_token(rows[0], now, address)
+    return _token_actor(rows, now, address, request_id)
+
+
+def actor_for_user(
+    *, user_id: int, session_id: int | None, address: str | None, request_id: str | None
+) -> Actor:
+    """Return a user who was signed in when they asked for something, with the rights of now.
+
+    Raises:
+        UnauthenticatedError: the user is gone or deactivated.
+    """
+    with db.engine.connect() as connection:
+        row = connection.execute(_USER_BY_ID, {"wanted": user_id}).one_or_none()
+    if row is None or not row.is_active:
+        raise UnauthenticatedError("The user was deactivated.", code=ErrorCode.TOKEN_REVOKED)
+    locked_out = _lacks_totp(row)
+    return Actor(
+        via=Via.SESSION,
+        user_id=row.user_id,
+        username=row.username,
+        role=row.role,
+        role_scopes=frozenset(row.effective),
+        sees_all_sites=row.sees_all_sites,
+        token_scopes=frozenset() if locked_out else None,
+        session_id=session_id,
+        address=address,
+        request_id=request_id,
+        warnings=(TOTP_WARNING,) if locked_out else (),
+    )
+
+
+def _token_actor(
+    rows: Sequence[AnyRow], now: datetime, address: str | None, request_id: str | None
+) -> Actor:
+    row = rows[0]
     sites = frozenset(entry.site_id for entry in rows if entry.site_id is not None)
     return Actor(
         via=Via.TOKEN,

@@ -7,6 +7,7 @@ from datetime import timedelta
 from sqlalchemy import Select, delete, func, or_, select, update
 
 from core.clock import utc_now
+from core.clockwork import is_stopping
 from core.extensions import site_store
 from models.engine import db
 from models.idempotency import IdempotencyKey
@@ -23,6 +24,22 @@ IDEMPOTENCY_HOURS = 24
 SCRUB_EVERY_DAYS = 7
 BLOB_GRACE_HOURS = 24
 FORGET_AFTER_DAYS = 30
+
+
+def compress_all() -> None:
+    """Compress until nothing is left, or until the worker is to end."""
+    while not is_stopping() and compress_next(should_stop=is_stopping):
+        pass
+
+
+def needs_compression() -> bool:
+    """Tell whether a release lacks its variants."""
+    waiting = select(Release.id).where(
+        Release.state == ReleaseState.READY, Release.compressed_at.is_(None)
+    )
+    found = db.session.scalar(waiting.limit(1))
+    end_reading()
+    return found is not None
 
 
 def compress_next(*, should_stop: Callable[[], bool]) -> bool:
