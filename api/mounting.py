@@ -12,6 +12,7 @@ from api import (
     docs,
     errors,
     headers,
+    jobs,
     members,
     operations,
     rate_limit,
@@ -37,6 +38,7 @@ NAMESPACES: tuple[Callable[[], Namespace], ...] = (
     members.namespace,
     audit.namespace,
     sites.namespace,
+    jobs.namespace,
     server.namespace,
 )
 EXTENSION = "relevo.api"

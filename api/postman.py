@@ -114,9 +114,10 @@ def _url(entry: Documented, step: Step) -> str:
 
 
 def _assertions(entry: Documented, step: Step) -> list[str]:
+    statuses = list(step.expect) or entry.good_statuses
     lines = [
-        f"pm.test('answers {' or '.join(map(str, entry.good_statuses))}', () => {{",
-        f"  pm.expect(pm.response.code).to.be.oneOf({entry.good_statuses});",
+        f"pm.test('answers {' or '.join(map(str, statuses))}', () => {{",
+        f"  pm.expect(pm.response.code).to.be.oneOf({statuses});",
         "});",
     ]
     if step.keep:

@@ -24,6 +24,7 @@ class Step:
         keep: variables to fill, each from a JavaScript expression over `answer`.
         before: JavaScript that runs before the request.
         credential: the variable that holds the token to send, or None.
+        expect: statuses other than the good ones, where a run cannot make the thing.
     """
 
     operation: str
@@ -35,6 +36,7 @@ class Step:
     keep: Mapping[str, str] = field(default_factory=dict)
     before: tuple[str, ...] = ()
     credential: str | None = ADMIN
+    expect: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -292,6 +294,15 @@ _OWN = Chapter(
     ),
 )
 
+_JOBS = Chapter(
+    "Long work",
+    (
+        Step(operation="list_jobs", query={"per_page": "5"}),
+        Step(operation="get_jobs_by_id", path={"id": "none"}, expect=(404,)),
+        Step(operation="post_jobs_cancel", path={"id": "none"}, body={}, expect=(404,)),
+    ),
+)
+
 _CLEAN_UP = Chapter(
     "Records and cleaning up",
     (
@@ -315,6 +326,7 @@ CHAPTERS: tuple[Chapter, ...] = (
     _TOKENS,
     _RELEASES,
     _OWN,
+    _JOBS,
     _CLEAN_UP,
 )
 

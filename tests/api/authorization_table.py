@@ -220,12 +220,18 @@ SITES: dict[str, Rule] = {
     ),
 }
 
+JOBS: dict[str, Rule] = {
+    "GET /jobs": Rule(answers=known(200), body=None, token_scopes=("jobs:read",)),
+    "GET /jobs/<id>": Rule(answers=known(404), body=None, token_scopes=("jobs:read",)),
+    "POST /jobs/<id>/cancel": Rule(answers=known(404), body={}, token_scopes=("jobs:read",)),
+}
+
 SERVER: dict[str, Rule] = {
     "GET /limits": Rule(answers=known(200), body=None),
     "GET /version": Rule(answers=known(200), body=None),
 }
 
-TABLE: dict[str, Rule] = {**AUTH, **PEOPLE, **SITES, **SERVER}
+TABLE: dict[str, Rule] = {**AUTH, **PEOPLE, **SITES, **JOBS, **SERVER}
 
 
 def body_of(rule: Rule) -> object:
