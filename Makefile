@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Two for each core: many tests wait for a server to start.
+TEST_PROCESSES ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
 
 .DEFAULT_GOAL := help
 .PHONY: help run dev test check prove bench lock clean
@@ -22,7 +24,7 @@ dev: $(VENV)/installed ## like run, but reload the API when a file changes
 	@exec $(BIN)/relevo serve --stop-with-parent
 
 test: $(VENV)/installed-dev ## run the tests; needs no service
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal
 
 check: $(VENV)/installed-dev ## lint, format, types, import rules, security rules
 	$(BIN)/ruff check .

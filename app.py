@@ -52,9 +52,16 @@ def create_app(settings: Settings | None = None) -> Flask:
     return app
 
 
+class CommandGroup(FlaskGroup):
+    """The commands of `relevo`; listing them needs no settings, as a new user has none yet."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return click.Group.list_commands(self, ctx)
+
+
 def main() -> None:
     """Run the `relevo` command; exit code 2 and one line for a setting that cannot be used."""
-    group = FlaskGroup(
+    group = CommandGroup(
         name="relevo",
         help="Promote static sites from test to main.",
         create_app=create_app,

@@ -12,7 +12,7 @@ from storage.errors import FileMissingError
 def pack_directory(folder: Path, *, packed: Callable[[int], object] | None = None) -> BinaryIO:
     """Return a tar of all files below `folder`, as an open temporary file.
 
-    Links are packed as links and dot-files too, so that the rules for uploads decide.
+    Symbolic links are packed as links and dot-files too, so that the rules for uploads decide.
 
     Args:
         folder: what to pack.
@@ -40,11 +40,23 @@ def _pack(folder: Path, target: IO[bytes], packed: Callable[[int], object]) -> N
     count = 0
     with tarfile.open(fileobj=target, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for path in _files(folder):
-            archive.add(path, arcname=path.relative_to(folder).as_posix(), recursive=False)
+            _add(archive, path, path.relative_to(folder).as_posix())
             packed(path.lstat().st_size)
             count += 1
     if not count:
         raise FileMissingError(f"There is no file below {folder}.")
+
+
+def _add(archive: tarfile.TarFile, path: Path, name: str) -> None:
+    """Add one file; two names of one file are two files, as they are for visitors."""
+    info = archive.gettarinfo(path, arcname=name)
+    if info.islnk():
+        info.type, info.linkname, info.size = tarfile.REGTYPE, "", path.lstat().st_size
+    if not info.isreg():
+        archive.addfile(info)
+        return
+    with path.open("rb") as content:
+        archive.addfile(info, content)
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -116,6 +116,17 @@ def test_links_are_refused_instead_of_left_out(site: Relevo, tmp_path: Path) -> 
     )
 
 
+def test_two_names_of_one_file_are_two_files(site: Relevo, tmp_path: Path) -> None:
+    folder = folder_with(tmp_path / "public")
+    (folder / "zz.html").hardlink_to(folder / "index.html")
+
+    document = site.document("sites", "push", "web", folder)
+
+    assert document["release"]["file_count"] == 2
+    with site.app.app_context():
+        assert (served("test"), served("test", path="zz.html")) == ("hello", "hello")
+
+
 def test_an_empty_folder_is_refused(site: Relevo, tmp_path: Path) -> None:
     (tmp_path / "public").mkdir()
 

@@ -128,3 +128,12 @@ def test_what_is_not_set_is_not_imported(empty_dir: Path) -> None:
     )
 
     assert outcome.stdout == "False\n"
+
+
+def test_help_needs_no_keys(empty_dir: Path) -> None:
+    outcome = Server(empty_dir).run("--help")
+
+    assert outcome.returncode == 0
+    assert outcome.stderr == ""
+    assert "  serve " in outcome.stdout
+    assert not (empty_dir / "relevo.db").exists()
