@@ -18,7 +18,7 @@ from core.extensions import migrate
 from core.settings import Settings
 from models.engine import db, engine_options
 from models.registry import MODELS
-from services import background
+from services import background, request_gate
 from storage import failpoints
 from storage.store import SiteStore
 from tasks.bells import PipeBell
@@ -44,6 +44,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     logs.configure(settings)
     failpoints.arm(settings.failpoint)
     _bind_database(app, settings)
+    request_gate.connect()
     api.mount(app)
     jobs.register(app, *background.KINDS)
     waiting.prepare(app, threads=settings.web_threads)

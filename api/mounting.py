@@ -7,6 +7,7 @@ from flask_restx import Namespace
 
 from api import (
     access_tokens,
+    approval_policies,
     audit,
     auth,
     docs,
@@ -17,12 +18,14 @@ from api import (
     operations,
     rate_limit,
     request_log,
+    requests,
     reset_page,
     roles,
     routing,
     security,
     server,
     sites,
+    tags,
     tokens,
     users,
 )
@@ -39,6 +42,9 @@ NAMESPACES: tuple[Callable[[], Namespace], ...] = (
     audit.namespace,
     sites.namespace,
     jobs.namespace,
+    requests.namespace,
+    tags.namespace,
+    approval_policies.namespace,
     server.namespace,
 )
 EXTENSION = "relevo.api"

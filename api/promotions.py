@@ -24,8 +24,16 @@ from api.schemas.promotions import (
     WaitQuery,
 )
 from core.errors import ErrorCode
-from models.promotions import Promotion
-from services import backups, drift, plans, promotion_views, promotions, rollbacks
+from models.promotions import Promotion, PromotionState
+from services import (
+    backups,
+    drift,
+    plans,
+    promotion_views,
+    promotions,
+    request_gate,
+    rollbacks,
+)
 from services.actors import Actor
 from services.backups import BackupView
 from services.drift import Drift
@@ -34,6 +42,7 @@ from services.plans import Plan
 from services.promotion_views import PromotionView
 from services.promotions import PromotionOrder
 
+UNFINISHED = (PromotionState.PENDING_APPROVAL, PromotionState.QUEUED, PromotionState.RUNNING)
 REFUSALS = (
     ErrorCode.PROMOTION_IN_PROGRESS,
     ErrorCode.RELEASE_NOT_READY,
@@ -77,12 +86,13 @@ class PromotionList(Resource):
     @endpoint(
         summary="Promote a release",
         description="Visitors see the old release or the new one, never a mix. With `dry_run` "
-        "nothing changes and the answer is the plan. Send an Idempotency-Key with every attempt.",
+        "nothing changes and the answer is the plan. Where a policy asks for approval the answer "
+        "is 202 and names the `request`. Send an Idempotency-Key with every attempt.",
         body=PromotionIn,
         query=WaitQuery,
         response=PromotionOut,
         status=201,
-        statuses={200: DryRunOut},
+        statuses={200: DryRunOut, 202: PromotionOut},
         scopes=("promotions:write",),
         guard=guards.on_site("promotions:write"),
         errors=(
@@ -94,6 +104,9 @@ class PromotionList(Resource):
             ErrorCode.PLAN_CHANGED,
             ErrorCode.BASE_CHANGED,
             ErrorCode.BACKUP_FAILED,
+            ErrorCode.APPROVAL_REQUIRED,
+            ErrorCode.APPROVAL_STALE,
+            ErrorCode.NO_ELIGIBLE_APPROVER,
         ),
         example={"to": "main"},
     )
@@ -119,6 +132,23 @@ class PromotionItem(Resource):
     def get(self, actor: Actor, slug: str, number: int) -> PromotionView:
         """Return the promotion."""
         promotion = promotions.get_promotion(actor=actor, slug=slug, number=number)
+        return _view(slug, promotion)
+
+
+class PromotionCancel(Resource):
+    """A promotion that waits for approval."""
+
+    @endpoint(
+        summary="Cancel a promotion that waits for approval",
+        description="Its request is cancelled with it.",
+        response=PromotionOut,
+        scopes=("promotions:write",),
+        guard=guards.on_site("promotions:write"),
+        errors=(ErrorCode.INVALID_TRANSITION,),
+    )
+    def post(self, actor: Actor, slug: str, number: int) -> PromotionView:
+        """Give the promotion up."""
+        promotion = request_gate.cancel_promotion(actor=actor, slug=slug, number=number)
         return _view(slug, promotion)
 
 
@@ -191,6 +221,7 @@ def add_routes(routes: Namespace) -> None:
     routes.add_resource(PlanItem, "/<slug>/plan")
     routes.add_resource(PromotionList, "/<slug>/promotions")
     routes.add_resource(PromotionItem, "/<slug>/promotions/<int:number>")
+    routes.add_resource(PromotionCancel, "/<slug>/promotions/<int:number>/cancel")
     routes.add_resource(Rollback, "/<slug>/rollback")
     routes.add_resource(BackupList, "/<slug>/backups")
     routes.add_resource(BackupItem, "/<slug>/backups/<backup_id>")
@@ -203,5 +234,7 @@ def _view(slug: str, promotion: Promotion) -> PromotionView:
 
 def _made(slug: str, promotion: Promotion) -> Answer:
     return Answer(
-        value=_view(slug, promotion), location=f"/sites/{slug}/promotions/{promotion.number}"
+        value=_view(slug, promotion),
+        status=202 if promotion.state in UNFINISHED else 201,
+        location=f"/sites/{slug}/promotions/{promotion.number}",
     )

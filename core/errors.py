@@ -63,6 +63,12 @@ class ErrorCode(StrEnum):
     ARCHIVE_INVALID = "archive_invalid"
     SECRET_FILE = "secret_file"
     QUOTA_EXCEEDED = "quota_exceeded"
+    APPROVAL_REQUIRED = "approval_required"
+    APPROVAL_STALE = "approval_stale"
+    SELF_APPROVAL = "self_approval"
+    NO_ELIGIBLE_APPROVER = "no_eligible_approver"
+    ALREADY_REVIEWED = "already_reviewed"
+    UNSUPPORTED_REQUEST = "unsupported_request"
 
 
 @dataclass(frozen=True)

@@ -281,4 +281,39 @@ _SITES: dict[ErrorCode, ProblemText] = {
     ),
 }
 
-PROBLEM_TEXTS: dict[ErrorCode, ProblemText] = {**_GENERAL, **_IDENTITY, **_SITES}
+_REQUESTS: dict[ErrorCode, ProblemText] = {
+    ErrorCode.APPROVAL_REQUIRED: ProblemText(
+        "Approval required",
+        "A policy asks for somebody's approval of this, and there is none.",
+        "File a request, or leave out approval=refuse so that one is filed for you.",
+    ),
+    ErrorCode.APPROVAL_STALE: ProblemText(
+        "Approval stale",
+        "What was approved is not what would happen now, or the approval has run out; `changed` "
+        "names what differs. Nothing was done.",
+        "Look at the request again; the requester revises it, and reviewers approve that.",
+    ),
+    ErrorCode.SELF_APPROVAL: ProblemText(
+        "Self-approval refused",
+        "Nobody judges a request that is their own or to their own benefit, administrators and "
+        "tokens included.",
+        "Ask somebody else to review it.",
+    ),
+    ErrorCode.NO_ELIGIBLE_APPROVER: ProblemText(
+        "Nobody could approve",
+        "The policy asks for more approvals than there are people who could give one.",
+        "Give somebody the role that reviews, or change the policy.",
+    ),
+    ErrorCode.ALREADY_REVIEWED: ProblemText(
+        "Already reviewed",
+        "Everybody has one vote on each revision, and this one is given.",
+        "Withdraw it first if you have changed your mind.",
+    ),
+    ErrorCode.UNSUPPORTED_REQUEST: ProblemText(
+        "Unsupported request",
+        "Nothing in this installation could carry out a request of this kind.",
+        "File a general request if a person is to do it.",
+    ),
+}
+
+PROBLEM_TEXTS: dict[ErrorCode, ProblemText] = {**_GENERAL, **_IDENTITY, **_SITES, **_REQUESTS}

@@ -82,6 +82,9 @@ class Promotion(Base):
     user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
     via: Mapped[str] = mapped_column(String(16))
     comment: Mapped[str | None] = mapped_column(String(2000))
+    request_id: Mapped[int | None] = mapped_column(
+        ForeignKey("change_requests.id", ondelete="SET NULL"), index=True
+    )
     error_code: Mapped[str | None] = mapped_column(String(40))
     error_detail: Mapped[str | None] = mapped_column(Text)
     timings_ms: Mapped[dict[str, float]] = mapped_column(JSON)

@@ -1,11 +1,17 @@
-"""Which sites an actor may see, and what it may do on one of them."""
+"""Which sites an actor may see, and what it may do on one of them.
 
-from collections.abc import Collection
+Rights on a site come from a membership and from grants that have not run out; both are looked at
+with every request.
+"""
 
-from sqlalchemy import Select, and_, select
+from collections.abc import Collection, Iterable, Sequence
+
+from sqlalchemy import ColumnElement, Select, and_, or_, select
 from sqlalchemy.orm import Session
 
+from core.clock import utc_now
 from core.errors import ForbiddenError, NotFoundError
+from models.access_grants import AccessGrant
 from models.engine import db
 from models.roles import Role
 from models.sites import Membership, Site
@@ -18,13 +24,16 @@ _KEPT = "relevo_site_looked_up"
 def visible_sites(*, actor: Actor) -> Select[Site]:
     """Return a query limited to the sites the actor may know of.
 
-    A membership or a role that sees all sites makes a site visible; a token's list of sites
-    takes visibility away again.
+    A membership, a grant or a role that sees all sites makes a site visible; a token's list of
+    sites takes visibility away again.
     """
     query = select(Site)
     if not actor.sees_all_sites:
         mine = select(Membership.site_id).where(Membership.user_id == actor.user_id)
-        query = query.where(Site.id.in_(mine))
+        granted = select(AccessGrant.site_id).where(
+            AccessGrant.user_id == actor.user_id, grant_counts()
+        )
+        query = query.where(or_(Site.id.in_(mine), Site.id.in_(granted)))
     if actor.token_site_ids is not None:
         query = query.where(Site.id.in_(actor.token_site_ids))
     return query
@@ -40,13 +49,13 @@ def find_site(*, actor: Actor, slug: str, scopes: tuple[str, ...] = ("sites:read
     found = _look_up(actor, slug)
     if found is None:
         raise NotFoundError("There is no such site, or you may not see it.")
-    site, effective = found
-    _require(_held(actor, effective), scopes)
+    site, roles = found
+    _require(_held(actor, roles), scopes)
     return site
 
 
-def _look_up(actor: Actor, slug: str) -> tuple[Site, Collection[str] | None] | None:
-    """Read a site and the permissions of the actor's role on it.
+def _look_up(actor: Actor, slug: str) -> tuple[Site, Sequence[Collection[str] | None]] | None:
+    """Read a site and the permissions of the actor's roles on it.
 
     Doors look before services do; what was read stays good for the same reading transaction.
     """
@@ -54,29 +63,45 @@ def _look_up(actor: Actor, slug: str) -> tuple[Site, Collection[str] | None] | N
     asked = (session.get_transaction(), actor, slug)
     kept = session.info.get(_KEPT)
     if kept is not None and asked[0] is not None and kept[0] == asked and not is_open():
-        found: tuple[Site, Collection[str] | None] | None = kept[1]
+        found: tuple[Site, Sequence[Collection[str] | None]] | None = kept[1]
         return found
-    membership = and_(Membership.site_id == Site.id, Membership.user_id == actor.user_id)
-    row = session.execute(
+    mine = Membership.user_id == actor.user_id
+    granted = and_(AccessGrant.user_id == actor.user_id, grant_counts())
+    rows = session.execute(
         visible_sites(actor=actor)
         .where(Site.slug == slug)
         .add_columns(Role.effective)
-        .outerjoin(Membership, membership)
-        .outerjoin(Role, Role.id == Membership.role_id)
-    ).first()
-    found = None if row is None else (row[0], row[1])
+        .outerjoin(Membership, and_(Membership.site_id == Site.id, mine))
+        .outerjoin(AccessGrant, and_(AccessGrant.site_id == Site.id, granted))
+        .outerjoin(Role, or_(Role.id == Membership.role_id, Role.id == AccessGrant.role_id))
+    ).all()
+    found = (rows[0][0], [effective for _, effective in rows]) if rows else None
     session.info[_KEPT] = ((session.get_transaction(), actor, slug), found)
     return found
 
 
 def site_scopes(*, actor: Actor, site: Site) -> frozenset[str]:
     """Return the scopes the actor holds on this site, token limits applied."""
-    effective = db.session.scalar(
-        select(Role.effective)
-        .join(Membership, Membership.role_id == Role.id)
-        .where(Membership.site_id == site.id, Membership.user_id == actor.user_id)
+    if actor.user_id is None:
+        return _held(actor, ())
+    return _held(actor, site_roles(user_id=actor.user_id, site_id=site.id))
+
+
+def site_roles(*, user_id: int, site_id: int) -> list[list[str]]:
+    """Return what each role of a user on a site permits, by membership and by grants."""
+    member = select(Membership.role_id).where(
+        Membership.site_id == site_id, Membership.user_id == user_id
     )
-    return _held(actor, effective)
+    granted = select(AccessGrant.role_id).where(
+        AccessGrant.site_id == site_id, AccessGrant.user_id == user_id, grant_counts()
+    )
+    roles = select(Role.effective).where(or_(Role.id.in_(member), Role.id.in_(granted)))
+    return list(db.session.scalars(roles))
+
+
+def grant_counts() -> ColumnElement[bool]:
+    """Return the condition that a grant has not run out; the time decides, not the clock's mark."""
+    return and_(AccessGrant.revoked_at.is_(None), AccessGrant.expires_at > utc_now())
 
 
 def require_on_site(*, actor: Actor, site: Site, scopes: tuple[str, ...]) -> None:
@@ -102,10 +127,12 @@ def require_environment(*, actor: Actor, environment: str, scope: str) -> None:
         )
 
 
-def _held(actor: Actor, effective: Collection[str] | None) -> frozenset[str]:
-    """Return the scopes of the global role and of the site role, within the credential's limits."""
-    everywhere = actor.role_scopes if actor.sees_all_sites else frozenset()
-    return actor.limit(everywhere | frozenset(effective or ()))
+def _held(actor: Actor, roles: Iterable[Collection[str] | None]) -> frozenset[str]:
+    """Return the scopes of the global role and of site roles, within the credential's limits."""
+    held = set(actor.role_scopes) if actor.sees_all_sites else set()
+    for effective in roles:
+        held.update(effective or ())
+    return actor.limit(held)
 
 
 def _require(held: frozenset[str], scopes: tuple[str, ...]) -> None:

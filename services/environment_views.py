@@ -11,7 +11,7 @@ from models.engine import db
 from models.environments import Environment
 from models.releases import Release, Submission
 from services import hosts
-from services.environments import is_locked
+from services.environments import is_locked, policy_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +68,7 @@ def describe(*, slug: str, environments: Sequence[Environment]) -> list[Environm
             promoted_at=environment.promoted_at,
             promoted_by=environment.promoted_by.username if environment.promoted_by else None,
             domains=[domain.host for domain in environment.domains],
-            policy=environment.policy,
+            policy=policy_of(environment=environment),
             lock=_lock(environment),
             hold=_hold(environment),
             url=settings.site_url(hosts.environment_host(slug=slug, environment=environment.name)),

@@ -23,8 +23,9 @@ from core.settings import current_settings
 from models.engine import db
 from models.environments import Domain, Environment
 from models.promotions import Promotion
+from models.requests import RequestType
 from models.sites import Site
-from services import access, audit, hosts, switching
+from services import access, approval_policies, audit, hosts, switching
 from services.actors import Actor, Via
 from services.names import is_environment, is_host
 from services.paging import Page, PageRequest, paginate
@@ -32,6 +33,7 @@ from services.sites import STANDARD_ENVIRONMENTS
 from services.transaction import changed_rows, end_reading, transaction
 
 WRITE = ("sites:read", "environments:write")
+APPROVALS = "required_approvals"
 MAX_DOMAINS = 50
 TURN_SECONDS = 5.0
 DETAILS = (
@@ -133,16 +135,23 @@ def create_environment(
         created_at=now,
         updated_at=now,
     )
+    required = environment.policy.pop(APPROVALS, 0)
     with switching.environment_turn(slug=slug, environment=name, wait_seconds=TURN_SECONDS):
         _forget_namesake(site, name)
         try:
             with transaction() as session:
                 session.add(environment)
+                session.flush()  # its approval policy is another row
+                _require_approvals(environment, required)
                 audit.record(
                     actor=actor,
                     action="environment.created",
                     target=_target(site, name),
-                    after={"rank": rank, "domains": list(domains), "policy": environment.policy},
+                    after={
+                        "rank": rank,
+                        "domains": list(domains),
+                        "policy": policy_of(environment=environment),
+                    },
                 )
         except IntegrityError as error:
             raise ConflictError("The name or one of the domains is taken already.") from error
@@ -215,6 +224,7 @@ def delete_environment(*, actor: Actor, slug: str, name: str) -> None:
                     "A promotion into this environment is running.",
                     code=ErrorCode.PROMOTION_IN_PROGRESS,
                 )
+            approval_policies.forget_environment(site_id=site.id, environment=name)
             session.execute(delete(Environment).where(Environment.id == environment.id))
             audit.record(actor=actor, action="environment.deleted", target=_target(site, name))
         hosts.sync()
@@ -348,13 +358,28 @@ def _apply(environment: Environment, change: EnvironmentChange) -> None:
     if change.rank is not None:
         environment.rank = change.rank
     if change.policy is not None:
-        environment.policy = {**environment.policy, **change.policy}
+        rules = dict(change.policy)
+        _require_approvals(environment, rules.pop(APPROVALS, None))
+        environment.policy = {**environment.policy, **rules}
     if change.domains is not None:
         kept = {domain.host: domain for domain in environment.domains}
         environment.domains = [
             kept.get(host) or Domain(host=host) for host in dict.fromkeys(change.domains)
         ]
     db.session.flush()  # so that a taken domain is found before the audit row is written
+
+
+def policy_of(*, environment: Environment) -> dict[str, object]:
+    """Return the rules of an environment; how many approvals it takes is an approval policy."""
+    rule = approval_policies.rule_for(
+        kind=RequestType.PROMOTION, site_id=environment.site_id, environment=environment
+    )
+    return {**environment.policy, APPROVALS: rule.required_approvals}
+
+
+def _require_approvals(environment: Environment, required: object) -> None:
+    if isinstance(required, int):
+        approval_policies.set_for_environment(environment=environment, required_approvals=required)
 
 
 def _check_domains(domains: Sequence[str]) -> None:
@@ -376,7 +401,7 @@ def _rules(environment: Environment) -> dict[str, object]:
     return {
         "rank": environment.rank,
         "domains": [domain.host for domain in environment.domains],
-        "policy": environment.policy,
+        "policy": policy_of(environment=environment),
     }
 
 

@@ -189,13 +189,22 @@ def source_release(
             "There is nothing to promote: the source shows no release yet.",
             code=ErrorCode.RELEASE_NOT_READY,
         )
-    if candidate.state is not ReleaseState.READY:
+    require_ready(release=candidate)
+    return candidate, source.name if source else None
+
+
+def require_ready(*, release: Release) -> None:
+    """Refuse a release whose files are not there.
+
+    Raises:
+        ConflictError: `release_not_ready`.
+    """
+    if release.state is not ReleaseState.READY:
         raise ConflictError(
             "The files of this release are not there any more; upload it again.",
             code=ErrorCode.RELEASE_NOT_READY,
-            members={"release": candidate.number, "state": candidate.state.value},
+            members={"release": release.number, "state": release.state.value},
         )
-    return candidate, source.name if source else None
 
 
 def _source(site: Site, to: Environment, given: str | None) -> Environment:

@@ -43,7 +43,7 @@ _promotions, _environments, _backups, _releases, _sites = (
     for model in (Promotion, Environment, SiteBackup, Release, Site)
 )
 _NOTHING_YET: dict[str, object] = dict.fromkeys(
-    ("result", "error_code", "error_detail", "offline_id", "finished_at")
+    ("request_id", "result", "error_code", "error_detail", "offline_id", "finished_at")
 )
 _SUCCEEDED: dict[str, object] = {
     "state": PromotionState.SUCCEEDED,
@@ -64,6 +64,7 @@ _FACTS = (
         _promotions.c.release_id,
         _promotions.c.previous_release_id,
         _promotions.c.user_id,
+        _promotions.c.request_id,
         _releases.c.number.label("release"),
         _previous.c.number.label("previous_release"),
         _previous.c.verified_at.label("previous_verified_at"),

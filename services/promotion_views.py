@@ -62,6 +62,7 @@ class PromotionView:
     generation: int | None
     plan_hash: str | None
     backup: str | None
+    request: int | None
     actor: str | None
     comment: str | None
     error: PromotionError | None
@@ -100,6 +101,7 @@ def _view(slug: str, row: AnyRow) -> PromotionView:
         generation=row.generation,
         plan_hash=row.plan_hash,
         backup=row.backup,
+        request=row.request_id,
         actor=row.username or row.via,
         comment=row.comment,
         error=PromotionError(code=row.error_code, detail=row.error_detail)

@@ -1,7 +1,7 @@
 """Promotions: the only thing that moves the pointer of an environment."""
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, StrEnum
 
 from sqlalchemy import Select, select
 from sqlalchemy.exc import IntegrityError
@@ -15,12 +15,14 @@ from core.errors import (
     PreconditionError,
 )
 from core.extensions import site_store
+from core.hooks import Hook
 from models.engine import db
 from models.environments import Environment
 from models.promotions import Promotion, PromotionKind, PromotionResult, PromotionState
 from models.releases import Release
+from models.requests import RequestType
 from models.sites import Site
-from services import access, audit, plans, recovery, switching
+from services import access, approval_policies, audit, plans, recovery, switching
 from services.actors import Actor, Via
 from services.environments import is_locked
 from services.paging import Page, PageRequest, matching, paginate
@@ -32,10 +34,27 @@ WRITE = ("sites:read", "promotions:write")
 SORTABLE = {"number": Promotion.number, "created_at": Promotion.created_at}
 
 
+def _nobody_to_ask(**_circumstances: object) -> Promotion:
+    raise ConflictError(
+        "Promotions into this environment need an approval.", code=ErrorCode.APPROVAL_REQUIRED
+    )
+
+
+approval: Hook[..., Promotion] = Hook(_nobody_to_ask)
+"""Called instead of promoting where a policy asks for approval: files or carries out a request."""
+
+
 class Unset(Enum):
     """Tells a missing input from one that is null."""
 
     UNSET = "unset"
+
+
+class Approval(StrEnum):
+    """What to do where an approval is needed and there is none."""
+
+    REQUEST = "request"
+    REFUSE = "refuse"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +74,7 @@ class PromotionOrder:
     comment: str | None = None
     allow_older: bool = False
     allow_bad: bool = False
+    approval: Approval = Approval.REQUEST
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,17 +130,25 @@ def promote(*, actor: Actor, slug: str, order: PromotionOrder) -> Promotion:
     The switch is one rename; visitors see the old release or the new one, never a mix. When the
     release is live already the promotion succeeds with result `unchanged`.
 
+    Where a policy asks for approval, the promotion that comes back waits for it, unless somebody
+    has approved it already.
+
     Raises:
         ForbiddenError: promotions:write is missing on this site or environment.
         InvalidInputError: environment or release do not exist.
-        ConflictError: `environment_locked`, `environment_held`, `promotion_in_progress`,
-            `older_release`, `release_not_ready`, `release_marked_bad`, `plan_changed`,
-            `backup_failed` or `drift_detected`; nothing was changed.
+        ConflictError: `approval_required`, `no_eligible_approver`, `environment_locked`,
+            `environment_held`, `promotion_in_progress`, `older_release`, `release_not_ready`,
+            `release_marked_bad`, `plan_changed`, `backup_failed` or `drift_detected`; nothing
+            was changed.
         PreconditionError: `base_changed`, another release is live than expected.
         OperationFailedError: the switch failed; the release before is still served.
     """
     watch = Stopwatch()
     site, environment_id = _find(actor, slug, order)
+    if approval_policies.could_ask(kind=RequestType.PROMOTION, site_id=site.id):
+        environment = plans.environment_named(site=site, name=order.to, pointer="/to")
+        if approval_policies.is_protected(environment=environment):
+            return approval(actor=actor, site=site, environment=environment, order=order)
     with switching.environment_turn(slug=slug, environment=order.to):
         recovery.settle(site=site, environment_name=order.to)
         promotion = _begin(actor, site, environment_id, order)
@@ -142,7 +170,9 @@ def dry_run(*, actor: Actor, slug: str, order: PromotionOrder) -> DryRun:
     candidate, _ = _candidate(site, environment, order)
     refusal: DomainError | None = None
     try:
-        _check(actor, environment, candidate, order)
+        check(actor=actor, environment=environment, candidate=candidate, order=order)
+        if approval_policies.is_protected(environment=environment):
+            _nobody_to_ask()
     except DomainError as error:
         refusal = error
     unchanged = environment.release_id == candidate.id
@@ -230,7 +260,7 @@ def _begin(actor: Actor, site: Site, environment_id: int, order: PromotionOrder)
             environment = switching.locked_environment(environment_id=environment_id)
             candidate, source = _candidate(site, environment, order)
             switching.lock_release(candidate)
-            _check(actor, environment, candidate, order)
+            check(actor=actor, environment=environment, candidate=candidate, order=order)
             plan_hash = plans.hash_of(environment=environment, candidate=candidate)
             if environment.release_id == candidate.id:
                 return unchanged(
@@ -267,11 +297,17 @@ def _candidate(
     )
 
 
-def _check(
-    actor: Actor, environment: Environment, candidate: Release, order: PromotionOrder
+def check(
+    *, actor: Actor, environment: Environment, candidate: Release, order: PromotionOrder
 ) -> None:
+    """Refuse what must not be promoted now; call with the environment locked.
+
+    Raises:
+        ConflictError: as `promote` does.
+        PreconditionError: `base_changed`.
+    """
     _check_gates(actor, environment)
-    _check_beliefs(environment, candidate, order)
+    check_beliefs(environment=environment, candidate=candidate, order=order)
     if environment.release_id == candidate.id:
         return
     if candidate.bad and not order.allow_bad:
@@ -311,7 +347,13 @@ def _check_gates(actor: Actor, environment: Environment) -> None:
         )
 
 
-def _check_beliefs(environment: Environment, candidate: Release, order: PromotionOrder) -> None:
+def check_beliefs(*, environment: Environment, candidate: Release, order: PromotionOrder) -> None:
+    """Refuse an order that takes something for granted which does not hold.
+
+    Raises:
+        PreconditionError: `base_changed`.
+        ConflictError: `plan_changed`.
+    """
     live = environment.release.number if environment.release else None
     if order.expected_release is not Unset.UNSET and order.expected_release != live:
         raise PreconditionError(

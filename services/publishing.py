@@ -11,7 +11,16 @@ from models.environments import Environment
 from models.promotions import Promotion, PromotionKind, PromotionResult
 from models.releases import Release, ReleaseState
 from models.sites import Site
-from services import access, drift, plans, promotions, recovery, releases, switching
+from services import (
+    access,
+    approval_policies,
+    drift,
+    plans,
+    promotions,
+    recovery,
+    releases,
+    switching,
+)
 from services.actors import Actor
 from services.environments import is_locked, list_environments
 from services.promotions import PromotionOrder
@@ -96,16 +105,22 @@ def _targets(actor: Actor, site: Site, to: str | None) -> tuple[list[str], str |
         automatic = [
             environment.name
             for environment in list_environments(actor=actor, slug=site.slug)
-            if environment.policy.get("auto")
+            if _publishes(environment)
             and (actor.token_environments is None or environment.name in actor.token_environments)
         ]
         return automatic, None
     environment = plans.environment_named(site=site, name=to, pointer="?to")
     access.require_environment(actor=actor, environment=to, scope="releases:write")
-    if environment.policy.get("auto"):
+    if _publishes(environment):
         return [to], None
     access.require_on_site(actor=actor, site=site, scopes=promotions.WRITE)
     return [], to
+
+
+def _publishes(environment: Environment) -> bool:
+    """Tell whether uploads go there by themselves; never where an approval is needed."""
+    is_automatic = bool(environment.policy.get("auto"))
+    return is_automatic and not approval_policies.is_protected(environment=environment)
 
 
 def _publish(actor: Actor, site: Site, name: str, release_id: int) -> Promotion | None:

@@ -15,10 +15,13 @@ from core.errors import (
     NotFoundError,
     PreconditionError,
 )
+from models.access_grants import AccessGrant
+from models.approval_policies import ApprovalPolicy
 from models.engine import db
 from models.roles import Role, role_inherits
 from models.sites import Membership
 from models.users import User
+from services.access import grant_counts
 from services.actors import Actor
 from services.admins import ADMIN_SCOPE, require_an_admin
 from services.audit import Target, record
@@ -290,6 +293,12 @@ def _uses(role: Role) -> list[str]:
         "roles": select(func.count())
         .select_from(role_inherits)
         .where(role_inherits.c.parent_id == role.id),
+        "grants": select(func.count())
+        .select_from(AccessGrant)
+        .where(AccessGrant.role_id == role.id, grant_counts()),
+        "approval policies": select(func.count())
+        .select_from(ApprovalPolicy)
+        .where(ApprovalPolicy.approver_role_id == role.id),
     }
     reasons = ["it ships with Relevo"] if role.shipped else []
     for name, query in counts.items():

@@ -16,6 +16,8 @@ from core.errors import (
     PreconditionError,
 )
 from core.extensions import site_store
+from models.access_grants import AccessGrant
+from models.approval_policies import ApprovalPolicy
 from models.engine import db
 from models.environments import Domain, Environment
 from models.promotions import Promotion, SiteBackup
@@ -227,7 +229,16 @@ def _delete_rows(site_id: int) -> None:
     """Delete children before parents: some foreign keys restrict on purpose."""
     environment_ids = select(Environment.id).where(Environment.site_id == site_id)
     db.session.execute(delete(Domain).where(Domain.environment_id.in_(environment_ids)))
-    for model in (SiteBackup, Promotion, Environment, Submission, Release, Membership):
+    for model in (
+        SiteBackup,
+        Promotion,
+        Environment,
+        Submission,
+        Release,
+        Membership,
+        AccessGrant,
+        ApprovalPolicy,
+    ):
         db.session.execute(delete(model).where(model.site_id == site_id))
     db.session.execute(delete(Site).where(Site.id == site_id))
 

@@ -19,6 +19,7 @@ from core.errors import (
     OperationFailedError,
 )
 from core.extensions import site_store
+from core.hooks import Hook
 from models.engine import db
 from models.environments import Environment
 from models.promotions import (
@@ -38,6 +39,16 @@ from storage.locks import LockBusyError, file_lock, pointer_lock_path
 
 RUNNING_SLOT = 1
 PHASE_SWITCH = "switch"
+
+
+def _nobody(**_circumstances: object) -> None:
+    """Nobody wants to know."""
+
+
+ended: Hook[..., None] = Hook(_nobody)
+"""Called in the unit of work that writes the outcome of a promotion somebody asked for by a
+request: with actor, request_id, promotion (its number), code and detail (None for success)."""
+
 AFTER_INTENT = "promotion.after_intent"
 AFTER_SWITCH = "promotion.after_switch"
 AFTER_OUTCOME = "promotion.after_outcome"
@@ -218,6 +229,7 @@ def succeed(
             hold_reason=hold,
         )
         if written:
+            _tell(actor, facts.request_id, facts.number)
             audit.record(
                 actor=actor,
                 action="promotion.succeeded",
@@ -244,6 +256,7 @@ def fail(*, actor: Actor, site: Site, promotion_id: int, code: ErrorCode, detail
         promotion.slot = None
         promotion.error_code, promotion.error_detail = code.value, detail
         promotion.finished_at = utc_now()
+        _tell(actor, promotion.request_id, promotion.number, code, detail)
         audit.record(
             actor=actor,
             action="promotion.failed",
@@ -251,6 +264,17 @@ def fail(*, actor: Actor, site: Site, promotion_id: int, code: ErrorCode, detail
             after={"code": code.value},
         )
         return promotion
+
+
+def _tell(
+    actor: Actor,
+    request_id: int | None,
+    number: int,
+    code: ErrorCode | None = None,
+    detail: str | None = None,
+) -> None:
+    if request_id is not None:
+        ended(actor=actor, request_id=request_id, promotion=number, code=code, detail=detail)
 
 
 def _shows(slug: str, environment: str, digest: str) -> bool:

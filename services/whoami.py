@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 
+from models.access_grants import AccessGrant
 from models.engine import db
 from models.roles import Role
 from models.sites import Membership, Site
-from services.access import visible_sites
+from services.access import grant_counts, visible_sites
 from services.actors import Actor
 
 
@@ -44,15 +45,16 @@ def scopes_anywhere(*, actor: Actor, site_ids: frozenset[int] | None = None) -> 
     Args:
         site_ids: look at the memberships of these sites only.
     """
-    query = (
-        select(Role.effective)
-        .join(Membership, Membership.role_id == Role.id)
-        .where(Membership.user_id == actor.user_id)
+    member = select(Membership.role_id).where(Membership.user_id == actor.user_id)
+    granted = select(AccessGrant.role_id).where(
+        AccessGrant.user_id == actor.user_id, grant_counts()
     )
     for limit in (site_ids, actor.token_site_ids):
         if limit is not None:
-            query = query.where(Membership.site_id.in_(limit))
+            member = member.where(Membership.site_id.in_(limit))
+            granted = granted.where(AccessGrant.site_id.in_(limit))
     held = set(actor.role_scopes)
+    query = select(Role.effective).where(or_(Role.id.in_(member), Role.id.in_(granted)))
     for effective in db.session.scalars(query):
         held.update(effective)
     return actor.limit(held)

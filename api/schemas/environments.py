@@ -6,6 +6,7 @@ from marshmallow import Schema, fields, validate
 
 from api.paging import PageQuery, SortField
 from api.schemas.common import Moment, environment_field, text_field
+from services.approval_policies import MOST_APPROVALS
 from services.environments import MAX_DOMAINS
 
 
@@ -15,12 +16,18 @@ class PolicyIn(Schema):
     auto = fields.Boolean(
         metadata={"description": "Publish uploads here by themselves.", "example": True}
     )
+    required_approvals = fields.Integer(
+        strict=True,
+        validate=validate.Range(0, MOST_APPROVALS),
+        metadata={"description": "How many people must agree to a promotion.", "example": 1},
+    )
 
 
 class PolicyOut(Schema):
     """The rules of an environment."""
 
     auto = fields.Boolean(required=True)
+    required_approvals = fields.Integer(required=True)
 
 
 def _domains(**options: Any) -> "fields.List[str]":

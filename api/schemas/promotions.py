@@ -13,6 +13,7 @@ from api.schemas.common import (
     number_field,
     text_field,
 )
+from services.promotions import Approval
 from services.releases import COMMIT_PREFIX
 
 KINDS = ("promote", "rollback", "publish")
@@ -148,6 +149,12 @@ class PromotionIn(Schema):
     comment = text_field(2_000, load_default=None)
     allow_older = fields.Boolean(load_default=False)
     allow_bad = fields.Boolean(load_default=False)
+    approval = fields.Enum(
+        Approval,
+        by_value=True,
+        load_default=Approval.REQUEST,
+        metadata={"description": "What to do where an approval is needed and there is none."},
+    )
     dry_run = fields.Boolean(load_default=False)
 
 
@@ -175,6 +182,7 @@ class PromotionOut(Schema):
     generation = fields.Integer(required=True, allow_none=True)
     plan_hash = fields.String(required=True, allow_none=True)
     backup = fields.String(required=True, allow_none=True)
+    request = fields.Integer(required=True, allow_none=True)
     actor = fields.String(required=True, allow_none=True)
     comment = fields.String(required=True, allow_none=True)
     error = fields.Nested(PromotionErrorOut, required=True, allow_none=True)

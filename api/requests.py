@@ -1,0 +1,133 @@
+"""`/requests`: filed, listed, shown and changed."""
+
+from typing import Any
+
+from flask_restx import Namespace, Resource
+from marshmallow import ValidationError
+
+from api import request_actions, request_parts
+from api.endpoint import endpoint
+from api.operation import Paging
+from api.representations import Answer
+from api.schemas.request_payloads import read_payload
+from api.schemas.requests import RequestIn, RequestOut, RequestPatch, RequestsQuery
+from api.validation import field_errors, refuse
+from core.errors import ErrorCode
+from services import request_edits, request_views, requests
+from services.actors import Actor
+from services.paging import Page, PageRequest
+from services.request_edits import RequestChange
+from services.request_views import RequestView
+from services.requests import RequestFilter, RequestOrder
+
+EXAMPLE = {
+    "type": "promotion",
+    "title": "Publish the Easter page",
+    "site": "starter",
+    "environment": "main",
+    "payload": {"from": "test"},
+}
+
+
+def current_request(*, actor: Actor, number: int) -> RequestView:
+    """Return a request in its present form."""
+    request = requests.get_request(actor=actor, number=number)
+    return request_views.describe(actor=actor, requests=[request])[0]
+
+
+def own_request(*, actor: Actor, number: int) -> None:
+    """Refuse changes by anybody but the requester, before the body is read."""
+    request_edits.require_own(actor=actor, number=number)
+
+
+class RequestList(Resource):
+    """All requests the caller may see."""
+
+    @endpoint(
+        summary="List requests",
+        query=RequestsQuery,
+        response=RequestOut,
+        paging=Paging.PAGE,
+        csv=True,
+        scopes=("requests:read",),
+    )
+    def get(self, actor: Actor, page: PageRequest, query: dict[str, Any]) -> Page[Any]:
+        """Return requests, newest first."""
+        found = requests.list_requests(actor=actor, page=page, wanted=RequestFilter(**query))
+        return found.with_items(request_views.describe(actor=actor, requests=found.items))
+
+    @endpoint(
+        summary="File a request",
+        description="Submitted at once unless `draft`. Where no policy asks for approval it is "
+        "approved at once, with `required_approvals: 0`.",
+        body=RequestIn,
+        response=RequestOut,
+        status=201,
+        scopes=("requests:write",),
+        errors=(
+            ErrorCode.NOT_FOUND,
+            ErrorCode.NO_ELIGIBLE_APPROVER,
+            ErrorCode.UNSUPPORTED_REQUEST,
+            ErrorCode.RELEASE_NOT_READY,
+        ),
+        example=EXAMPLE,
+    )
+    def post(self, actor: Actor, body: dict[str, Any]) -> Answer:
+        """File the request."""
+        request = requests.file_request(actor=actor, order=RequestOrder(**body))
+        view = request_views.describe(actor=actor, requests=[request])[0]
+        return Answer(value=view, location=f"/requests/{request.number}")
+
+
+class RequestItem(Resource):
+    """One request."""
+
+    @endpoint(
+        summary="Show a request",
+        response=RequestOut,
+        scopes=("requests:read",),
+        errors=(ErrorCode.NOT_FOUND,),
+    )
+    def get(self, actor: Actor, number: int) -> RequestView:
+        """Return the request."""
+        return current_request(actor=actor, number=number)
+
+    @endpoint(
+        summary="Change a request",
+        description="What reviewers judge (payload, environment, schedule; of a general request "
+        "the body) is changed in a draft only: revise first.",
+        body=RequestPatch,
+        response=RequestOut,
+        scopes=("requests:write",),
+        guard=own_request,
+        current=current_request,
+        errors=(ErrorCode.NOT_FOUND, ErrorCode.INVALID_TRANSITION),
+        example={"priority": "high"},
+    )
+    def patch(
+        self, actor: Actor, number: int, body: dict[str, Any], expected_version: int | None
+    ) -> RequestView:
+        """Change the request."""
+        if "payload" in body:
+            kind = requests.get_request(actor=actor, number=number).type
+            try:
+                body["payload"] = read_payload(kind, body["payload"])
+            except ValidationError as error:
+                refuse(field_errors(error.messages))
+        request_edits.update_request(
+            actor=actor,
+            number=number,
+            change=RequestChange(**body),
+            expected_version=expected_version,
+        )
+        return current_request(actor=actor, number=number)
+
+
+def namespace() -> Namespace:
+    """Return the routes of `/requests`."""
+    routes = Namespace("requests", description="Petitions and their review", path="/requests")
+    routes.add_resource(RequestList, "")
+    routes.add_resource(RequestItem, "/<int:number>")
+    request_actions.add_routes(routes)
+    request_parts.add_routes(routes)
+    return routes

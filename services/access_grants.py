@@ -1,0 +1,83 @@
+"""Roles on sites for a time: given when an access request is carried out, ended by the clock."""
+
+from datetime import timedelta
+
+from sqlalchemy import select
+
+from core.clock import isoformat, utc_now
+from core.errors import ConflictError, ErrorCode
+from models.access_grants import AccessGrant
+from models.engine import db
+from models.requests import ChangeRequest
+from models.roles import Role
+from services import request_log
+from services.actors import system_actor
+from services.permissions import RoleKind
+from services.transaction import repeatable, transaction
+
+
+def activate(*, request: ChangeRequest) -> dict[str, object]:
+    """Give the role now; the time counts from here. Call inside a transaction.
+
+    Returns:
+        What the request came to, as JSON values.
+
+    Raises:
+        ConflictError: user, role or site are gone.
+    """
+    role = db.session.scalar(
+        select(Role).where(
+            Role.name == request.payload.get("role"), Role.kind == RoleKind.SITE.value
+        )
+    )
+    user, site, hours = request.beneficiary, request.site, request.payload.get("duration_hours")
+    if role is None or user is None or site is None or not isinstance(hours, int):
+        raise ConflictError(
+            "The user, the role or the site is gone.", code=ErrorCode.APPROVAL_STALE
+        )
+    starts_at = utc_now()
+    expires_at = starts_at + timedelta(hours=hours)
+    db.session.add(
+        AccessGrant(
+            request_id=request.id,
+            site_id=site.id,
+            user_id=user.id,
+            role_id=role.id,
+            starts_at=starts_at,
+            expires_at=expires_at,
+        )
+    )
+    db.session.flush()  # UNIQUE(request) refuses a second grant here
+    return {
+        "role": role.name,
+        "site": site.slug,
+        "starts_at": isoformat(starts_at),
+        "expires_at": isoformat(expires_at),
+    }
+
+
+def end_expired() -> int:
+    """Note that grants have run out; they stopped counting at that moment by themselves."""
+    due = db.session.scalars(
+        select(AccessGrant.id).where(
+            AccessGrant.revoked_at.is_(None), AccessGrant.expires_at <= utc_now()
+        )
+    ).all()
+    for grant_id in due:
+        _end(grant_id)
+    return len(due)
+
+
+@repeatable()
+def _end(grant_id: int) -> None:
+    with transaction() as session:
+        grant = session.get(AccessGrant, grant_id, with_for_update={"of": AccessGrant})
+        if grant is None or grant.revoked_at is not None:
+            return
+        grant.revoked_at = utc_now()
+        request_log.note(
+            actor=system_actor(),
+            request=grant.request,
+            kind="grant_ended",
+            detail={"expires_at": isoformat(grant.expires_at)},
+        )

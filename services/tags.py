@@ -1,0 +1,130 @@
+"""Tags: words that requests are sorted by."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.exc import IntegrityError
+
+from core.clock import utc_now
+from core.errors import ConflictError, ForbiddenError, NotFoundError, PreconditionError
+from models.engine import db
+from models.tags import Tag
+from services import audit
+from services.actors import Actor
+from services.approvers import REVIEW
+from services.paging import Page, PageRequest, matching, paginate
+from services.transaction import changed_rows, repeatable, transaction
+from services.whoami import scopes_anywhere
+
+SORTABLE = {"name": Tag.name, "created_at": Tag.created_at, "updated_at": Tag.updated_at}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TagChange:
+    """The fields to change; None leaves one as it is."""
+
+    colour: str | None = None
+    description: str | None = None
+
+
+def list_tags(*, page: PageRequest) -> Page[Tag]:
+    """Return tags; `q` looks into name and description."""
+    query = select(Tag)
+    words = matching(page.q, Tag.name, Tag.description)
+    if words is not None:
+        query = query.where(words)
+    return paginate(query, page, sortable=SORTABLE, default="name", tiebreak=Tag.id)
+
+
+def get_tag(*, name: str) -> Tag:
+    """Return one tag.
+
+    Raises:
+        NotFoundError: there is none of this name.
+    """
+    tag = db.session.scalar(select(Tag).where(Tag.name == name))
+    if tag is None:
+        raise NotFoundError("There is no such tag.")
+    return tag
+
+
+def require_writing(*, actor: Actor) -> None:
+    """Refuse unless the actor reviews requests somewhere: tags are shared by all sites.
+
+    Raises:
+        ForbiddenError: requests:review is missing everywhere.
+    """
+    if REVIEW not in scopes_anywhere(actor=actor):
+        raise ForbiddenError.missing_scopes(required=[REVIEW], missing=[REVIEW])
+
+
+@repeatable()
+def create_tag(*, actor: Actor, name: str, colour: str, description: str = "") -> Tag:
+    """Make a tag.
+
+    Raises:
+        ForbiddenError: requests:review is missing everywhere.
+        ConflictError: the name is taken.
+    """
+    require_writing(actor=actor)
+    now = utc_now()
+    tag = Tag(name=name, colour=colour, description=description, created_at=now, updated_at=now)
+    try:
+        with transaction() as session:
+            session.add(tag)
+            session.flush()  # so that a taken name is found before the audit row is written
+            audit.record(
+                actor=actor, action="tag.created", target=_target(tag), after={"colour": colour}
+            )
+    except IntegrityError as error:
+        raise ConflictError("There is a tag of this name already.") from error
+    return tag
+
+
+@repeatable()
+def update_tag(
+    *, actor: Actor, name: str, change: TagChange, expected_version: int | None = None
+) -> Tag:
+    """Change colour or description.
+
+    Raises:
+        NotFoundError: there is none of this name.
+        ForbiddenError: requests:review is missing everywhere.
+        PreconditionError: `expected_version` is not the present one.
+    """
+    require_writing(actor=actor)
+    values = {key: value for key, value in vars(change).items() if value is not None}
+    with transaction() as session:
+        tag = get_tag(name=name)
+        before = {key: getattr(tag, key) for key in values}
+        statement = update(Tag).where(Tag.id == tag.id)
+        if expected_version is not None:
+            statement = statement.where(Tag.version == expected_version)
+        values |= {"version": Tag.version + 1, "updated_at": utc_now()}
+        if changed_rows(statement.values(values)) == 0:
+            raise PreconditionError("The tag was changed by somebody else.")
+        session.refresh(tag)
+        after = {key: getattr(tag, key) for key in before}
+        audit.record(
+            actor=actor, action="tag.updated", target=_target(tag), before=before, after=after
+        )
+    return tag
+
+
+@repeatable()
+def delete_tag(*, actor: Actor, name: str) -> None:
+    """Remove a tag, from all requests too.
+
+    Raises:
+        NotFoundError: there is none of this name.
+        ForbiddenError: requests:review is missing everywhere.
+    """
+    require_writing(actor=actor)
+    with transaction() as session:
+        tag = get_tag(name=name)
+        session.execute(delete(Tag).where(Tag.id == tag.id))
+        audit.record(actor=actor, action="tag.deleted", target=_target(tag))
+
+
+def _target(tag: Tag) -> audit.Target:
+    return audit.Target(type="tag", id=tag.name)
