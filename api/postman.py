@@ -12,7 +12,8 @@ from flask_restx import Api
 
 from api.catalog import Document
 from api.documented import Documented, documented_operations
-from api.postman_steps import CHAPTERS, PATH_VALUES, Step, small_site
+from api.postman_parts import Step
+from api.postman_steps import CHAPTERS, PATH_VALUES, small_site
 from api.routing import API_PREFIX
 
 SCHEMA = "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"

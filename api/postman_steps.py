@@ -5,46 +5,20 @@ Values in double braces are variables of the collection; `keep` fills them from 
 
 import io
 import tarfile
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 
-ADMIN, CI, PERSON = "token", "api_token", "person_token"
-PASSWORD, NEW_PASSWORD = "velvet tortoise 81 crane", "copper lantern 52 meadow"
+from api.postman_parts import (
+    ADMIN,
+    CI,
+    NEW_PASSWORD,
+    PASSWORD,
+    PERSON,
+    Chapter,
+    Step,
+    sign_in_person,
+)
+from api.postman_requests import REQUESTS
+
 ENVIRONMENT = "staging"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Step:
-    """One request of the run.
-
-    Args:
-        operation: its operation id.
-        body: JSON to send; `archive` sends a small site instead.
-        path: values of path parameters that differ from the chapter's usual ones.
-        keep: variables to fill, each from a JavaScript expression over `answer`.
-        before: JavaScript that runs before the request.
-        credential: the variable that holds the token to send, or None.
-        expect: statuses other than the good ones, where a run cannot make the thing.
-    """
-
-    operation: str
-    name: str | None = None
-    body: Mapping[str, object] | None = None
-    archive: str | None = None
-    path: Mapping[str, str] = field(default_factory=dict)
-    query: Mapping[str, str] = field(default_factory=dict)
-    keep: Mapping[str, str] = field(default_factory=dict)
-    before: tuple[str, ...] = ()
-    credential: str | None = ADMIN
-    expect: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
-class Chapter:
-    """A folder of the collection."""
-
-    name: str
-    steps: tuple[Step, ...]
 
 
 PATH_VALUES = {"slug": "{{site}}", "username": "{{person}}"}
@@ -70,16 +44,6 @@ ONE_TIME_CODE = (
     "const code = (parseInt(part, 16) & 0x7fffffff) % 1000000;",
     "pm.collectionVariables.set('otp', String(code).padStart(6, '0'));",
 )
-
-
-def _sign_in_person(name: str, password: str = PASSWORD) -> Step:
-    return Step(
-        operation="post_auth_login",
-        name=name,
-        body={"username": "{{person}}", "password": password},
-        keep={PERSON: "answer.access_token", "person_refresh": "answer.refresh_token"},
-        credential=None,
-    )
 
 
 _SIGN_IN = Chapter(
@@ -261,8 +225,8 @@ _RELEASES = Chapter(
 _OWN = Chapter(
     "One's own account",
     (
-        _sign_in_person("Sign in as the new user"),
-        _sign_in_person("Sign in a second time"),
+        sign_in_person("Sign in as the new user"),
+        sign_in_person("Sign in a second time"),
         Step(
             operation="list_auth_sessions",
             credential=PERSON,
@@ -289,7 +253,7 @@ _OWN = Chapter(
             keep={PERSON: "answer.access_token", "person_refresh": "answer.refresh_token"},
         ),
         Step(operation="post_auth_logout", credential=PERSON),
-        _sign_in_person("Sign in with the new password", NEW_PASSWORD),
+        sign_in_person("Sign in with the new password", NEW_PASSWORD),
         Step(operation="post_auth_logout_all", credential=PERSON),
     ),
 )
@@ -325,6 +289,7 @@ CHAPTERS: tuple[Chapter, ...] = (
     _SITES,
     _TOKENS,
     _RELEASES,
+    REQUESTS,
     _OWN,
     _JOBS,
     _CLEAN_UP,

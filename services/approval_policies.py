@@ -1,10 +1,4 @@
-"""Approval policies: how many people must agree to what, where.
-
-All policies that fit a place count: the largest number of approvals is asked for, so that a site
-can ask for more than the installation does and never for less. The rest is said by the most
-specific one. A policy that names no environment leaves out those that publish uploads by
-themselves, such as `test`.
-"""
+"""Approval policies: made, changed and removed; `approval_rules` says what they add up to."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,10 +6,8 @@ from datetime import datetime
 from enum import Enum
 
 from sqlalchemy import (
-    ColumnElement,
     Select,
     and_,
-    bindparam,
     delete,
     or_,
     select,
@@ -27,31 +19,21 @@ from core.clock import utc_now
 from core.errors import ConflictError, InvalidInputError, NotFoundError, PreconditionError
 from core.ids import new_public_id
 from models.approval_policies import ApprovalPolicy, DriftRule
-from models.engine import Base, db
+from models.engine import db
 from models.environments import Environment
 from models.requests import RequestType
 from models.roles import Role
 from models.sites import Site
 from services import access, audit
 from services.actors import Actor
+from services.approval_rules import DEFAULT_VALID_HOURS, place_key
 from services.paging import Page, PageRequest, paginate
 from services.transaction import changed_rows, repeatable, transaction
 
 MOST_APPROVALS = 20
-DEFAULT_VALID_HOURS = 168
 MOST_VALID_HOURS = 8760
 WRITE = ("sites:read", "environments:write")
 SORTABLE = {"created_at": ApprovalPolicy.created_at, "updated_at": ApprovalPolicy.updated_at}
-
-
-# Every promotion passes here, so this is built once, of plain tables.
-_policies = Base.metadata.tables[ApprovalPolicy.__tablename__]
-_ANY = (
-    select(_policies.c.id)
-    .where(_policies.c.type == bindparam("kind"), _policies.c.required_approvals > 0)
-    .where(or_(_policies.c.site_id.is_(None), _policies.c.site_id == bindparam("site")))
-    .limit(1)
-)
 
 
 class Left(Enum):
@@ -98,68 +80,6 @@ class PolicyView:
     created_at: datetime
     updated_at: datetime
     version: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rule:
-    """What holds at one place, all policies taken together."""
-
-    required_approvals: int = 0
-    approver_role_id: int | None = None
-    approver_role: str | None = None
-    valid_hours: int = DEFAULT_VALID_HOURS
-    drift: DriftRule = DriftRule.STRICT
-
-    @property
-    def facts(self) -> dict[str, object]:
-        """What a reviewer should know of it, as JSON values."""
-        return {
-            "required_approvals": self.required_approvals,
-            "approver_role": self.approver_role,
-            "valid_hours": self.valid_hours,
-            "drift": self.drift.value,
-        }
-
-
-def rule_for(
-    *, kind: RequestType, site_id: int | None = None, environment: Environment | None = None
-) -> Rule:
-    """Return the rule for a type of request, on a site, in an environment of it."""
-    places: list[ColumnElement[bool]] = []
-    if environment is None or not environment.policy.get("auto"):
-        places.append(ApprovalPolicy.environment.is_(None))
-    if environment is not None:
-        places.append(ApprovalPolicy.environment == environment.name)
-    policies = db.session.scalars(
-        select(ApprovalPolicy)
-        .where(ApprovalPolicy.type == kind, or_(*places))
-        .where(or_(ApprovalPolicy.site_id.is_(None), ApprovalPolicy.site_id == site_id))
-    ).all()
-    if not policies:
-        return Rule()
-    first = max(policies, key=_specificity)
-    return Rule(
-        required_approvals=max(policy.required_approvals for policy in policies),
-        approver_role_id=first.approver_role_id,
-        approver_role=first.approver_role.name if first.approver_role else None,
-        valid_hours=first.valid_hours,
-        drift=first.drift,
-    )
-
-
-def could_ask(*, kind: RequestType, site_id: int) -> bool:
-    """Tell with one prepared statement whether any policy asks for approvals on a site."""
-    asked = {"kind": kind, "site": site_id}
-    return bool(db.session.connection().execute(_ANY, asked).scalar_one_or_none())
-
-
-def is_protected(*, environment: Environment) -> bool:
-    """Tell whether promotions into an environment need somebody's approval."""
-    kind, site_id = RequestType.PROMOTION, environment.site_id
-    if not could_ask(kind=kind, site_id=site_id):
-        return False
-    rule = rule_for(kind=kind, site_id=site_id, environment=environment)
-    return rule.required_approvals > 0
 
 
 def list_policies(
@@ -307,20 +227,6 @@ def set_for_environment(*, environment: Environment, required_approvals: int) ->
         _insert(order, site)
 
 
-def forget_environment(*, site_id: int, environment: str) -> None:
-    """Remove the policies of an environment that is deleted; call inside a transaction."""
-    db.session.execute(
-        delete(ApprovalPolicy).where(
-            ApprovalPolicy.site_id == site_id, ApprovalPolicy.environment == environment
-        )
-    )
-
-
-def place_key(kind: RequestType, site_id: int | None, environment: str | None) -> str:
-    """Return what names the place of a policy; unique."""
-    return f"{kind.value}/{site_id or '*'}/{environment or '*'}"
-
-
 def _find(actor: Actor, policy_id: str) -> ApprovalPolicy:
     policy = db.session.scalar(_visible(actor).where(ApprovalPolicy.public_id == policy_id))
     if policy is None:
@@ -342,10 +248,6 @@ def _view(policy: ApprovalPolicy) -> PolicyView:
         updated_at=policy.updated_at,
         version=policy.version,
     )
-
-
-def _specificity(policy: ApprovalPolicy) -> tuple[bool, bool]:
-    return policy.site_id is not None, policy.environment is not None
 
 
 def _visible(actor: Actor) -> Select[ApprovalPolicy]:

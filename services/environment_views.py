@@ -11,7 +11,8 @@ from models.engine import db
 from models.environments import Environment
 from models.releases import Release, Submission
 from services import hosts
-from services.environments import is_locked, policy_of
+from services.approval_rules import policy_of
+from services.environments import is_locked
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,9 +23,8 @@ from core.settings import current_settings
 from models.engine import db
 from models.environments import Domain, Environment
 from models.promotions import Promotion
-from models.requests import RequestType
 from models.sites import Site
-from services import access, approval_policies, audit, hosts, switching
+from services import access, approval_policies, approval_rules, audit, hosts, switching
 from services.actors import Actor, Via
 from services.names import is_environment, is_host
 from services.paging import Page, PageRequest, paginate
@@ -33,7 +32,6 @@ from services.sites import STANDARD_ENVIRONMENTS
 from services.transaction import changed_rows, end_reading, transaction
 
 WRITE = ("sites:read", "environments:write")
-APPROVALS = "required_approvals"
 MAX_DOMAINS = 50
 TURN_SECONDS = 5.0
 DETAILS = (
@@ -135,7 +133,7 @@ def create_environment(
         created_at=now,
         updated_at=now,
     )
-    required = environment.policy.pop(APPROVALS, 0)
+    required = environment.policy.pop(approval_rules.APPROVALS, 0)
     with switching.environment_turn(slug=slug, environment=name, wait_seconds=TURN_SECONDS):
         _forget_namesake(site, name)
         try:
@@ -150,7 +148,7 @@ def create_environment(
                     after={
                         "rank": rank,
                         "domains": list(domains),
-                        "policy": policy_of(environment=environment),
+                        "policy": approval_rules.policy_of(environment=environment),
                     },
                 )
         except IntegrityError as error:
@@ -224,7 +222,7 @@ def delete_environment(*, actor: Actor, slug: str, name: str) -> None:
                     "A promotion into this environment is running.",
                     code=ErrorCode.PROMOTION_IN_PROGRESS,
                 )
-            approval_policies.forget_environment(site_id=site.id, environment=name)
+            approval_rules.forget_environment(site_id=site.id, environment=name)
             session.execute(delete(Environment).where(Environment.id == environment.id))
             audit.record(actor=actor, action="environment.deleted", target=_target(site, name))
         hosts.sync()
@@ -359,7 +357,7 @@ def _apply(environment: Environment, change: EnvironmentChange) -> None:
         environment.rank = change.rank
     if change.policy is not None:
         rules = dict(change.policy)
-        _require_approvals(environment, rules.pop(APPROVALS, None))
+        _require_approvals(environment, rules.pop(approval_rules.APPROVALS, None))
         environment.policy = {**environment.policy, **rules}
     if change.domains is not None:
         kept = {domain.host: domain for domain in environment.domains}
@@ -367,14 +365,6 @@ def _apply(environment: Environment, change: EnvironmentChange) -> None:
             kept.get(host) or Domain(host=host) for host in dict.fromkeys(change.domains)
         ]
     db.session.flush()  # so that a taken domain is found before the audit row is written
-
-
-def policy_of(*, environment: Environment) -> dict[str, object]:
-    """Return the rules of an environment; how many approvals it takes is an approval policy."""
-    rule = approval_policies.rule_for(
-        kind=RequestType.PROMOTION, site_id=environment.site_id, environment=environment
-    )
-    return {**environment.policy, APPROVALS: rule.required_approvals}
 
 
 def _require_approvals(environment: Environment, required: object) -> None:
@@ -401,7 +391,7 @@ def _rules(environment: Environment) -> dict[str, object]:
     return {
         "rank": environment.rank,
         "domains": [domain.host for domain in environment.domains],
-        "policy": policy_of(environment=environment),
+        "policy": approval_rules.policy_of(environment=environment),
     }
 
 

@@ -22,7 +22,7 @@ from models.promotions import Promotion, PromotionKind, PromotionResult, Promoti
 from models.releases import Release
 from models.requests import RequestType
 from models.sites import Site
-from services import access, approval_policies, audit, plans, recovery, switching
+from services import access, approval_rules, audit, plans, recovery, switching
 from services.actors import Actor, Via
 from services.environments import is_locked
 from services.paging import Page, PageRequest, matching, paginate
@@ -145,9 +145,9 @@ def promote(*, actor: Actor, slug: str, order: PromotionOrder) -> Promotion:
     """
     watch = Stopwatch()
     site, environment_id = _find(actor, slug, order)
-    if approval_policies.could_ask(kind=RequestType.PROMOTION, site_id=site.id):
+    if approval_rules.could_ask(kind=RequestType.PROMOTION, site_id=site.id):
         environment = plans.environment_named(site=site, name=order.to, pointer="/to")
-        if approval_policies.is_protected(environment=environment):
+        if approval_rules.is_protected(environment=environment):
             return approval(actor=actor, site=site, environment=environment, order=order)
     with switching.environment_turn(slug=slug, environment=order.to):
         recovery.settle(site=site, environment_name=order.to)
@@ -171,7 +171,7 @@ def dry_run(*, actor: Actor, slug: str, order: PromotionOrder) -> DryRun:
     refusal: DomainError | None = None
     try:
         check(actor=actor, environment=environment, candidate=candidate, order=order)
-        if approval_policies.is_protected(environment=environment):
+        if approval_rules.is_protected(environment=environment):
             _nobody_to_ask()
     except DomainError as error:
         refusal = error

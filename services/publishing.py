@@ -13,7 +13,7 @@ from models.releases import Release, ReleaseState
 from models.sites import Site
 from services import (
     access,
-    approval_policies,
+    approval_rules,
     drift,
     plans,
     promotions,
@@ -120,7 +120,7 @@ def _targets(actor: Actor, site: Site, to: str | None) -> tuple[list[str], str |
 def _publishes(environment: Environment) -> bool:
     """Tell whether uploads go there by themselves; never where an approval is needed."""
     is_automatic = bool(environment.policy.get("auto"))
-    return is_automatic and not approval_policies.is_protected(environment=environment)
+    return is_automatic and not approval_rules.is_protected(environment=environment)
 
 
 def _publish(actor: Actor, site: Site, name: str, release_id: int) -> Promotion | None:

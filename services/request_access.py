@@ -20,9 +20,9 @@ from models.requests import (
 )
 from models.roles import Role
 from models.sites import Membership, Site
-from services import access, approval_policies, approvers, request_moves
+from services import access, approval_rules, approvers, request_moves
 from services.actors import Actor, Via
-from services.approval_policies import Rule
+from services.approval_rules import Rule
 from services.approvers import Ballot
 from services.request_moves import Action, Party
 
@@ -94,7 +94,7 @@ def rule_of(*, request: ChangeRequest) -> Rule:
     """Return the approval policies that hold for a request, taken together, as they are now."""
     place_id = environment_id_of(request=request)
     place = db.session.get(Environment, place_id) if place_id is not None else None
-    return approval_policies.rule_for(kind=request.type, site_id=request.site_id, environment=place)
+    return approval_rules.rule_for(kind=request.type, site_id=request.site_id, environment=place)
 
 
 def environment_id_of(*, request: ChangeRequest) -> int | None:

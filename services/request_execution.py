@@ -29,7 +29,7 @@ from services import (
     waiting_promotions,
 )
 from services.actors import Actor, system_actor
-from services.approval_policies import Rule
+from services.approval_rules import Rule
 from services.promotions import PromotionOrder
 from services.request_facts import Changed
 from services.request_moves import Action

@@ -14,7 +14,7 @@ from models.releases import Release
 from models.requests import ChangeRequest, RequestReview, RequestType, Verdict
 from models.roles import Role
 from services import approvers, request_access
-from services.approval_policies import Rule
+from services.approval_rules import Rule
 
 TARGET_FACTS = frozenset({"live_release", "live_digest"})
 Changed = list[dict[str, object]]

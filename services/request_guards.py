@@ -11,7 +11,7 @@ from models.requests import ChangeRequest, RequestState, RequestType
 from models.roles import Role
 from services import access, approvers, request_access, request_moves
 from services.actors import Actor
-from services.approval_policies import Rule
+from services.approval_rules import Rule
 from services.grants import require_held
 from services.request_moves import Action, Move, Party
 

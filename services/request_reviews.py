@@ -25,7 +25,7 @@ from services import (
     requests,
 )
 from services.actors import Actor
-from services.approval_policies import Rule
+from services.approval_rules import Rule
 from services.paging import Page, PageRequest, paginate
 from services.request_facts import Changed
 from services.request_moves import Action

@@ -31,7 +31,7 @@ from services import (
     request_payloads,
 )
 from services.actors import Actor
-from services.approval_policies import Rule
+from services.approval_rules import Rule
 from services.paging import Page, PageRequest, matching, paginate
 from services.request_moves import Action
 from services.request_payloads import Payload

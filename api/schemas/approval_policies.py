@@ -8,7 +8,8 @@ from api.schemas.requests import TYPES
 from api.schemas.users import role_field
 from models.approval_policies import DriftRule
 from models.requests import RequestType
-from services.approval_policies import DEFAULT_VALID_HOURS, MOST_APPROVALS, MOST_VALID_HOURS
+from services.approval_policies import MOST_APPROVALS, MOST_VALID_HOURS
+from services.approval_rules import DEFAULT_VALID_HOURS
 
 REQUIRED = validate.Range(0, MOST_APPROVALS)
 VALID = validate.Range(1, MOST_VALID_HOURS)

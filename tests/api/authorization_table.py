@@ -23,6 +23,7 @@ PATH = {
     "number": "1",
     "id": "unknown",
     "backup_id": "unknown",
+    "comment_id": "unknown",
     "path": "index.html",
 }
 _serial = count()
@@ -212,6 +213,9 @@ SITES: dict[str, Rule] = {
     "GET /sites/<slug>/promotions": _read(),
     "POST /sites/<slug>/promotions": _write("promotions:write", "owner", "deployer"),
     "GET /sites/<slug>/promotions/<int:number>": _read(),
+    "POST /sites/<slug>/promotions/<int:number>/cancel": _write(
+        "promotions:write", "owner", "deployer"
+    ),
     "POST /sites/<slug>/rollback": _write("promotions:rollback", "owner", "deployer"),
     "GET /sites/<slug>/backups": _read(),
     "GET /sites/<slug>/drift": _read(),
@@ -226,12 +230,90 @@ JOBS: dict[str, Rule] = {
     "POST /jobs/<id>/cancel": Rule(answers=known(404), body={}, token_scopes=("jobs:read",)),
 }
 
+OVERSEERS = ("admin", "maintainer", "auditor")
+JUDGES = ("admin", "maintainer", "owner", "reviewer")
+RUNNERS = ("admin", "maintainer", "owner", "deployer", "token")
+WRITERS = ("admin", "maintainer", "token", *SITE_ROLES)
+READ, FILE = ("requests:read",), ("requests:read", "requests:write")
+REVIEW, RUN = ("requests:read", "requests:review"), ("requests:execute", "requests:write")
+OVERRIDE, POLICY = ("requests:read", "requests:override"), ("requests:read", "environments:write")
+
+
+def concerned(status: int = 200) -> dict[str, int]:
+    """Whoever may see the requests of the site; `root` filed this one, and the token is root's."""
+    seen = only(status, *OVERSEERS, *SITE_ROLES, others=404, elsewhere=404)
+    return seen | {"token without the scope": 403}
+
+
+def _shown(status: int = 200, **path: str) -> Rule:
+    return Rule(answers=concerned(status), body=None, token_scopes=READ, path=path)
+
+
+def _done(status: int, *callers: str, scopes: tuple[str, ...], **changes: int) -> Rule:
+    """Seen by all who are concerned, done by some of them."""
+    may_not = dict.fromkeys([*OVERSEERS, *SITE_ROLES, "token"], 403)
+    return Rule(
+        answers=concerned() | may_not | dict.fromkeys(callers, status) | changes,
+        token_scopes=scopes,
+    )
+
+
+def _everybody(status: int, scopes: tuple[str, ...], body: object = PROBE) -> Rule:
+    answers = known(status) | {"token without the scope": 403}
+    return Rule(answers=answers, body=body, token_scopes=scopes)
+
+
+def _reviewers(status: int) -> Rule:
+    """Tags are shared by all sites: whoever reviews anywhere may change them."""
+    answers = only(status, *JUDGES, elsewhere=status)
+    return Rule(answers=answers, token_scopes=REVIEW)
+
+
+_ONE = "/requests/<int:number>"
+REQUESTS: dict[str, Rule] = {
+    "GET /requests": _everybody(200, READ, None),
+    "POST /requests": _everybody(422, FILE),
+    f"GET {_ONE}": _shown(),
+    f"PATCH {_ONE}": _done(422, "token", scopes=FILE),
+    f"POST {_ONE}/submit": _done(422, "token", scopes=FILE),
+    f"POST {_ONE}/answer": _done(422, "token", scopes=FILE),
+    f"POST {_ONE}/revise": _done(422, "token", scopes=FILE),
+    f"POST {_ONE}/approve": _done(422, *JUDGES, scopes=REVIEW),
+    f"POST {_ONE}/reject": _done(422, *JUDGES, scopes=REVIEW),
+    f"POST {_ONE}/request-info": _done(422, *JUDGES, scopes=REVIEW),
+    f"POST {_ONE}/withdraw": _done(409, *JUDGES, scopes=REVIEW),
+    f"POST {_ONE}/override": _done(422, "admin", "maintainer", scopes=OVERRIDE, member=403),
+    f"POST {_ONE}/resolve": _done(422, *JUDGES, scopes=REVIEW),
+    f"POST {_ONE}/execute": _done(422, *RUNNERS, scopes=RUN),
+    f"POST {_ONE}/retry": _done(422, *RUNNERS, scopes=RUN),
+    f"POST {_ONE}/cancel": _done(422, "admin", "token", scopes=FILE),
+    f"GET {_ONE}/comments": _shown(),
+    f"POST {_ONE}/comments": _done(422, *WRITERS, scopes=FILE),
+    f"GET {_ONE}/comments/<comment_id>": _shown(404),
+    f"PATCH {_ONE}/comments/<comment_id>": _done(404, *WRITERS, scopes=FILE),
+    f"GET {_ONE}/timeline": _shown(),
+    f"GET {_ONE}/reviews": _shown(),
+    f"POST {_ONE}/reviews": _done(422, *JUDGES, scopes=REVIEW),
+    f"PUT {_ONE}/tags": _done(422, *WRITERS, scopes=FILE),
+    f"PUT {_ONE}/assignees": _done(422, *WRITERS, scopes=FILE),
+    "GET /tags": _everybody(200, READ, None),
+    "POST /tags": _reviewers(422),
+    "GET /tags/<path:name>": _everybody(404, READ, None),
+    "PATCH /tags/<path:name>": _reviewers(404),
+    "DELETE /tags/<path:name>": _reviewers(404),
+    "GET /approval-policies": _everybody(200, READ, None),
+    "POST /approval-policies": _everybody(422, POLICY),
+    "GET /approval-policies/<id>": _everybody(404, READ, None),
+    "PATCH /approval-policies/<id>": _everybody(404, POLICY),
+    "DELETE /approval-policies/<id>": _everybody(404, POLICY),
+}
+
 SERVER: dict[str, Rule] = {
     "GET /limits": Rule(answers=known(200), body=None),
     "GET /version": Rule(answers=known(200), body=None),
 }
 
-TABLE: dict[str, Rule] = {**AUTH, **PEOPLE, **SITES, **JOBS, **SERVER}
+TABLE: dict[str, Rule] = {**AUTH, **PEOPLE, **SITES, **JOBS, **SERVER, **REQUESTS}
 
 
 def body_of(rule: Rule) -> object:

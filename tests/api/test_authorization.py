@@ -5,11 +5,13 @@ import pytest
 from api.operation import Operation, operation_of
 from core.extensions import site_store
 from core.settings import Settings
-from services import promotions, publishing, sites
+from services import promotions, publishing, requests, sites
 from services.actors import cli_actor
 from services.permissions import GLOBAL_SCOPES, PERMISSIONS
 from services.promotions import PromotionOrder
 from services.releases import ReceiveOptions, UploadNote
+from services.request_payloads import GeneralPayload
+from services.requests import RequestOrder
 from services.users import deactivate
 from storage.packing import pack_directory
 from tests.api.authorization_table import CALLERS, PATH, TABLE, Rule, body_of
@@ -20,7 +22,9 @@ CELLS = [(key, caller) for key in TABLE for caller in CALLERS]
 
 @pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory) -> People:
-    """An installation with somebody of every kind, and the site `web` with a live release."""
+    """An installation with somebody of every kind, the site `web` with a live release, and a
+    draft of a request about it by `root`.
+    """
     people = make_people(tmp_path_factory.mktemp("town"))
     for role in GLOBAL_ROLES:
         people.user(f"{role}-user", role)
@@ -30,6 +34,8 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> People:
     people.user("off", "admin")
     with people.app.app_context():
         _publish(people.app.extensions["relevo.settings"])
+        wish = RequestOrder(title="Wish", site="web", payload=GeneralPayload(), draft=True)
+        requests.file_request(actor=people.actor("root"), order=wish)
     people.members("web", **{f"{role}-user": role for role in SITE_ROLES})
     people.site("shop")
     return people

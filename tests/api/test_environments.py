@@ -47,9 +47,9 @@ def test_an_environment_is_made_changed_and_deleted(root: Caller) -> None:
     assert made.status_code == 201
     assert made.headers["Location"] == "/api/v1/sites/web/environments/staging"
     assert made.json["url"] == "http://staging--web.localhost:8080/"
-    assert made.json["policy"] == {"auto": True}
+    assert made.json["policy"] == {"auto": True, "required_approvals": 0}
     assert (changed.json["policy"], changed.json["domains"]) == (
-        {"auto": False},
+        {"auto": False, "required_approvals": 0},
         ["s.example.org"],
     )
     assert gone.status_code == 204
@@ -66,7 +66,7 @@ def test_an_environment_is_made_changed_and_deleted(root: Caller) -> None:
         ({"name": "demo"}, "/rank"),
         ({"name": "demo", "rank": -1}, "/rank"),
         ({"name": "demo", "rank": "1"}, "/rank"),
-        ({"name": "demo", "rank": 1, "policy": {"required_approvals": 1}},
+        ({"name": "demo", "rank": 1, "policy": {"required_approvals": -1}},
          "/policy/required_approvals"),
         ({"name": "demo", "rank": 1, "policy": {"auto": "yes"}}, "/policy/auto"),
         ({"name": "demo", "rank": 1, "domains": ["UPPER.org"]}, "/domains/0"),
@@ -80,12 +80,12 @@ def test_what_an_environment_refuses(root: Caller, body: dict[str, object], poin
     assert pointers(refused_call(call, 422, "validation_failed")) == [pointer]
 
 
-def test_approvals_that_are_not_built_are_unknown(root: Caller) -> None:
-    call = partial(root.patch, MAIN, {"policy": {"required_approvals": 2}})
+def test_rules_that_are_not_built_are_unknown(root: Caller) -> None:
+    call = partial(root.patch, MAIN, {"policy": {"verify": True}})
 
     document = refused_call(call, 422, "validation_failed")
 
-    assert pointers(document) == ["/policy/required_approvals"]
+    assert pointers(document) == ["/policy/verify"]
 
 
 def test_taken_names_and_domains_are_conflicts(root: Caller) -> None:

@@ -149,9 +149,10 @@ def test_the_rules_are_merged_key_by_key() -> None:
     _change(policy={"auto": True})
     _change(rank=40)
 
+    rules = {"auto": True, "required_approvals": 0}
     assert environment().policy == {"auto": True}
-    assert last_event().before == {"rank": 20, "domains": [], "policy": {"auto": True}}
-    assert last_event().after == {"rank": 40, "domains": [], "policy": {"auto": True}}
+    assert last_event().before == {"rank": 20, "domains": [], "policy": rules}
+    assert last_event().after == {"rank": 40, "domains": [], "policy": rules}
 
 
 def test_a_change_of_an_older_version_is_refused() -> None:
