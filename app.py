@@ -13,7 +13,7 @@ from flask.cli import FlaskGroup
 import api
 import cli
 from config import SettingError, load_settings
-from core import jobs, logs, waiting
+from core import jobs, logs, restore_marker, waiting
 from core.extensions import migrate
 from core.settings import Settings
 from models.engine import db, engine_options
@@ -51,6 +51,18 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.extensions[jobs.BELL] = PipeBell(settings.data_dir)
     app.extensions["relevo.worker"] = partial(Worker, app)
     return app
+
+
+def create_served_app() -> Flask:
+    """Make the application for a web server, unless a restore has left it half done.
+
+    Raises:
+        SettingError: a setting cannot be used.
+        UnavailableError: a restore into DATA_DIR was interrupted.
+    """
+    settings = load_settings()
+    restore_marker.refuse(settings.data_dir)
+    return create_app(settings)
 
 
 class CommandGroup(FlaskGroup):

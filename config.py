@@ -59,6 +59,7 @@ DEFAULTS: dict[str, str] = {
     "DATABASE_URL": "",
     "REDIS_URL": "",
     "SITES_ROOT": "",
+    "BACKUPS_ROOT": "",
     "SECRET_KEY": "",
     "JWT_KEYS": "",
     "FIELD_KEYS": "",
@@ -98,7 +99,6 @@ NOT_BUILT_YET: dict[str, str] = {
     "ADOPT_ROOTS": "adopting an existing docroot",
     "DATABASES_SQLITE_ROOTS": "the databases resource",
     "DATABASES_ALLOWED_CIDRS": "the databases resource",
-    "BACKUPS_ROOT": "database backups",
     "SMTP_URL": "sending mail",
 }
 
@@ -142,6 +142,7 @@ def _read(reader: "_Reader", data_dir: Path) -> Settings:
         database_url=reader.database_url(f"sqlite:///{data_dir / 'relevo.db'}"),
         redis_url=checked_redis_url(reader.text("REDIS_URL")) or None,
         sites_root=reader.path("SITES_ROOT", data_dir / "sites"),
+        backups_root=reader.path("BACKUPS_ROOT", data_dir / "backups"),
         root_dir=ROOT_DIR,
         secret_key=reader.text("SECRET_KEY"),
         jwt_keys=reader.words("JWT_KEYS"),

@@ -1,5 +1,5 @@
 """The API as a WSGI application, for gunicorn and other servers."""
 
-from app import create_app
+from app import create_served_app
 
-app = create_app()
+app = create_served_app()

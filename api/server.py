@@ -1,16 +1,13 @@
 """`/limits` and `/version`: what the server tells about itself."""
 
-from importlib.metadata import PackageNotFoundError, version
-
 from flask_restx import Namespace, Resource
 
 from api.endpoint import endpoint
 from api.schemas.server import LimitsOut, VersionOut
 from core.settings import Settings, current_settings
+from core.version import PROGRAM, program_version
 
-PROGRAM = "relevo"
 API_VERSION = "v1"
-UNINSTALLED = "0.0.0"
 
 
 class Limits(Resource):
@@ -29,14 +26,6 @@ class Version(Resource):
     def get(self) -> dict[str, str]:
         """Return the name and the version."""
         return {"name": PROGRAM, "version": program_version(), "api": API_VERSION}
-
-
-def program_version() -> str:
-    """Return the installed version; a bare checkout has none."""
-    try:
-        return version(PROGRAM)
-    except PackageNotFoundError:
-        return UNINSTALLED
 
 
 def namespace() -> Namespace:

@@ -4,6 +4,7 @@ from click import Group
 
 from cli import (
     audit,
+    backup,
     database,
     doctor,
     inspection,
@@ -22,6 +23,7 @@ def add_commands(group: Group) -> None:
     """Add every command to the console entry."""
     for command in (
         audit.command,
+        backup.command,
         database.command,
         doctor.command,
         inspection.routes,

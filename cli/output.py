@@ -13,6 +13,7 @@ from flask.cli import with_appcontext
 from cli.documents import to_json
 from cli.ownership import refuse_foreign_data_dir
 from cli.refusals import EXIT_REFUSED, refuse
+from core import restore_marker
 from core.settings import current_settings
 
 EXIT_CODES = "Exit codes: 0 done, 1 refused or failed, 2 wrong usage or configuration."
@@ -36,8 +37,19 @@ def answering(command: Callable[..., Answer]) -> Callable[..., None]:
     """Run `command` inside the application and print its answer or its refusal.
 
     With `--json` standard output carries exactly one document, refusals included; lines for
-    people about a refusal go to standard error.
+    people about a refusal go to standard error. On a half restored installation it is refused.
     """
+
+    @functools.wraps(command)
+    def checked(*args: Any, **kwargs: Any) -> Answer:  # Any: what click parsed
+        restore_marker.refuse(current_settings().data_dir)
+        return command(*args, **kwargs)
+
+    return answering_always(checked)
+
+
+def answering_always(command: Callable[..., Answer]) -> Callable[..., None]:
+    """Do what `answering` does, on a half restored installation too."""
 
     @json_option
     @with_appcontext

@@ -3,12 +3,14 @@
 import functools
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 import click
 from sqlalchemy.exc import DBAPIError
 
 from cli.documents import to_json
+from core import restore_marker
 from core.errors import DomainError
 from services.failures import as_domain_error
 
@@ -31,6 +33,14 @@ def tell_refusals(command: Callable[P, R]) -> Callable[P, R]:
             raise
 
     return run
+
+
+def refuse_half_restored(data_dir: Path) -> None:
+    """Stop, with the words of the refusal, when a restore into DATA_DIR did not end."""
+    try:
+        restore_marker.refuse(data_dir)
+    except DomainError as error:
+        refuse(error, as_json=False)
 
 
 def refuse(error: Exception, *, as_json: bool) -> None:

@@ -12,6 +12,7 @@ from flask.cli import with_appcontext
 
 from cli import supervisor
 from cli.ownership import refuse_foreign_data_dir
+from cli.refusals import refuse_half_restored
 from cli.supervisor import ChildPlan, Plan
 from core import child, serve_lock
 from core.metrics import metrics_folder
@@ -38,6 +39,7 @@ def command(stop_with_parent: bool) -> None:
     """
     settings = current_settings()
     refuse_foreign_data_dir(settings.data_dir)
+    refuse_half_restored(settings.data_dir)
     _take_data_dir(settings.data_dir)
     # Counters of processes that have ended would be added to those of the new ones.
     shutil.rmtree(metrics_folder(settings), ignore_errors=True)

@@ -9,6 +9,7 @@ from flask.cli import ScriptInfo
 from cli.data_dir import data_dir_option
 from cli.ownership import refuse_foreign_data_dir
 from cli.refusals import tell_refusals
+from core import restore_marker
 from core.secrets_file import make_secrets
 from core.settings import Settings, current_settings
 from services import setup
@@ -26,6 +27,7 @@ def command(context: click.Context, data_dir: Path) -> None:
     first.
     """
     refuse_foreign_data_dir(data_dir)
+    restore_marker.refuse(data_dir)
     make_secrets(data_dir)
     with context.ensure_object(ScriptInfo).load_app().app_context():
         settings = current_settings()

@@ -4,7 +4,9 @@ import click
 from flask import current_app
 from flask.cli import with_appcontext
 
+from cli.refusals import refuse_half_restored
 from core.jobs import Queue
+from core.settings import current_settings
 
 QUEUES = tuple(queue.value for queue in Queue)
 
@@ -39,4 +41,5 @@ def command(queues: tuple[str, ...]) -> None:
 
     What is in hand is finished, or handed back when it takes longer than SHUTDOWN_SECONDS.
     """
+    refuse_half_restored(current_settings().data_dir)
     current_app.extensions["relevo.worker"](queues=queues).run()

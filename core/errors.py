@@ -69,6 +69,11 @@ class ErrorCode(StrEnum):
     NO_ELIGIBLE_APPROVER = "no_eligible_approver"
     ALREADY_REVIEWED = "already_reviewed"
     UNSUPPORTED_REQUEST = "unsupported_request"
+    INSTALLATION_BACKUP_INVALID = "installation_backup_invalid"
+    INSTALLATION_NOT_EMPTY = "installation_not_empty"
+    INSTALLATION_UNFINISHED = "installation_unfinished"
+    SERVER_RUNNING = "server_running"
+    UPGRADE_FAILED = "upgrade_failed"
 
 
 @dataclass(frozen=True)

@@ -316,4 +316,40 @@ _REQUESTS: dict[ErrorCode, ProblemText] = {
     ),
 }
 
-PROBLEM_TEXTS: dict[ErrorCode, ProblemText] = {**_GENERAL, **_IDENTITY, **_SITES, **_REQUESTS}
+_INSTALLATION: dict[ErrorCode, ProblemText] = {
+    ErrorCode.INSTALLATION_BACKUP_INVALID: ProblemText(
+        "Backup of the installation refused",
+        "The file is cut off, was changed, is of a newer version, or belongs to other keys; "
+        "`errors` says which. Nothing was touched.",
+        "Use another copy of the file, the version that made it, or the keys that belong to it.",
+    ),
+    ErrorCode.INSTALLATION_NOT_EMPTY: ProblemText(
+        "Installation not empty",
+        "A backup is restored into an empty database and an empty sites folder only; nothing was "
+        "touched.",
+        "Name another DATA_DIR and an empty database.",
+    ),
+    ErrorCode.INSTALLATION_UNFINISHED: ProblemText(
+        "Restore not finished",
+        "A restore into this DATA_DIR was interrupted, so nothing is served from it.",
+        "Repeat relevo backup restore; it goes on where it was.",
+    ),
+    ErrorCode.SERVER_RUNNING: ProblemText(
+        "Server running",
+        "A server works on this DATA_DIR, and this must not happen beside it.",
+        "Stop the server and repeat.",
+    ),
+    ErrorCode.UPGRADE_FAILED: ProblemText(
+        "Upgrade failed",
+        "The tables could not be brought to the form of this version.",
+        "Go back with the commands in the detail, and report the cause.",
+    ),
+}
+
+PROBLEM_TEXTS: dict[ErrorCode, ProblemText] = {
+    **_GENERAL,
+    **_IDENTITY,
+    **_SITES,
+    **_REQUESTS,
+    **_INSTALLATION,
+}

@@ -2,11 +2,13 @@
 
 import os
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 
 from cryptography.fernet import Fernet
 
 SECRETS_FILE = "secrets.env"
+KEY_NAMES = ("SECRET_KEY", "JWT_KEYS", "FIELD_KEYS")
 KEY_BYTES = 32
 
 
@@ -65,6 +67,36 @@ def retire_secrets(data_dir: Path) -> int:
     return dropped
 
 
+def save_secrets(path: Path, values: Mapping[str, str]) -> None:
+    """Write keys to a new file that only its owner can read.
+
+    Raises:
+        FileExistsError: there is a file already.
+    """
+    _write_private(path, _as_lines(dict(values)))
+    _sync_folder(path.parent)
+
+
+def adopt_secrets(data_dir: Path, source: Path) -> bool:
+    """Take over keys that `save_secrets` wrote; returns whether they were written.
+
+    Raises:
+        ValueError: DATA_DIR has other keys already, or the file has none.
+    """
+    wanted = {name: value for name, value in _read_lines(source).items() if name in KEY_NAMES}
+    if set(wanted) != set(KEY_NAMES):
+        raise ValueError(f"{source} does not hold {', '.join(KEY_NAMES)}")
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    target = data_dir / SECRETS_FILE
+    if target.exists():
+        present = _read(data_dir)
+        if any(present.get(name) != value for name, value in wanted.items()):
+            raise ValueError(f"{target} holds other keys; move it away first")
+        return False
+    save_secrets(target, wanted)
+    return True
+
+
 def fresh_secrets() -> str:
     """Return new keys as the lines of an environment file."""
     return _as_lines(
@@ -86,7 +118,11 @@ def _as_lines(values: dict[str, str]) -> str:
 
 
 def _read(data_dir: Path) -> dict[str, str]:
-    lines = (data_dir / SECRETS_FILE).read_text(encoding="ascii").splitlines()
+    return _read_lines(data_dir / SECRETS_FILE)
+
+
+def _read_lines(path: Path) -> dict[str, str]:
+    lines = path.read_text(encoding="ascii").splitlines()
     pairs = (line.partition("=") for line in lines if "=" in line and not line.startswith("#"))
     return {name: value for name, _, value in pairs}
 

@@ -47,6 +47,7 @@ class Settings:
     database_url: str
     redis_url: str | None
     sites_root: Path
+    backups_root: Path
     root_dir: Path
     """Where the program itself lies: migrations and the starter site are below it."""
     secret_key: str

@@ -7,16 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.redis_link import redis_link
-from core.settings import Settings, current_settings
+from core.settings import current_settings
 from models.engine import db
 from services import recovery
+from services.revisions import present_revisions, wanted_revisions
 
 logger = logging.getLogger(__name__)
 
@@ -100,21 +98,11 @@ def _database() -> Check:
 
 
 def _migrations() -> Check:
-    present, wanted = _revisions(current_settings())
-    if present == wanted:
+    if present_revisions() == wanted_revisions():
         return OK
     return Check(
         CheckState.FAILED, "The tables are not those of this version; run: relevo db upgrade"
     )
-
-
-def _revisions(settings: Settings) -> tuple[set[str], set[str]]:
-    config = Config()
-    config.set_main_option("script_location", str(settings.root_dir / "migrations"))
-    wanted = set(ScriptDirectory.from_config(config).get_heads())
-    with db.engine.connect() as connection:
-        present = set(MigrationContext.configure(connection).get_current_heads())
-    return present, wanted
 
 
 def _recovery() -> Check:

@@ -38,6 +38,7 @@ class EndReason(StrEnum):
     PASSWORD = "password"
     DEACTIVATED = "deactivated"
     REUSE = "reuse"
+    RESTORED = "restored"
 
 
 @dataclass(frozen=True, kw_only=True)

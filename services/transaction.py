@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import UpdateBase
 
 from models.engine import WRITES, db
-from models.servers import error_code
+from models.servers import error_code, lift_limits
 
 REPEAT_PAUSES_SECONDS = (0.02, 0.1, 0.3)
 # A deadlock or a failed serialisation on PostgreSQL; a deadlock on MariaDB.
@@ -65,6 +65,20 @@ def transaction() -> Iterator[Session]:
 def is_open() -> bool:
     """Tell whether a unit of work is open."""
     return bool(db.session().info.get(_OPEN))
+
+
+@contextmanager
+def long_unit_of_work() -> Iterator[Connection]:
+    """Write a great many rows at once, on a connection without the usual limits of time.
+
+    For work on an installation that nobody else uses; commits at the end, rolls back on any
+    exception. MariaDB commits by itself at each change of tables.
+    """
+    with write_turn(db.engine), db.engine.connect() as connection:
+        connection = connection.execution_options(**{WRITES: True})
+        lift_limits(connection)
+        with connection.begin():
+            yield connection
 
 
 def after_commit(callback: Callable[[], None]) -> None:

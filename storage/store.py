@@ -1,16 +1,19 @@
 """All of the storage behind one object: the sites folder and what may be done with it."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import BinaryIO
 
 from storage import failpoints, files
 from storage.blobs import Blobs
+from storage.contents import sound_content
 from storage.drift import DriftReport, find_drift
 from storage.errors import ReleaseMissingError
 from storage.exports import archive_chunks, open_entry
 from storage.hosts import Hosts
+from storage.imports import ImportStage, importing
 from storage.ingest import IngestRules, ReceivedRelease, receive
 from storage.inventory import ArchiveLimits, Strip
 from storage.journals import Journal
@@ -256,6 +259,14 @@ class SiteStore:
         """
         manifest = self._releases.manifest(slug, digest)
         return open_entry(self.layout.release(slug, digest), manifest, path)
+
+    def sound_content(self, slug: str, digest: str, entry: ManifestEntry) -> Iterable[bytes] | None:
+        """Return the bytes of a file of a release, hashed before; None when no copy is sound."""
+        return sound_content(self.layout, entry, slug=slug, digest=digest)
+
+    def importing(self) -> AbstractContextManager[ImportStage]:
+        """Open a stage for contents and releases that come from a backup."""
+        return importing(self.layout, self._blobs)
 
     def drift(
         self, slug: str, environment: str, expected: str | None, *, full: bool
