@@ -165,12 +165,28 @@ class FileSaver:
     def _manifest(self, release: SavedRelease) -> Manifest | None:
         try:
             return self._store.manifest(release.slug, release.digest)
-        except (ReleaseMissingError, DamagedReleaseError):
-            if not _is_site(release.site_id):
+        except ReleaseMissingError:
+            if not self._is_lost(release):
                 raise SiteGoneError from None
-            if release.is_ready:
-                self._note_damage(release, MANIFEST, release.digest)
-            return None
+        except DamagedReleaseError:
+            pass  # noted below
+        if release.is_ready:
+            self._note_damage(release, MANIFEST, release.digest)
+        return None
+
+    def _is_lost(self, release: SavedRelease) -> bool:
+        """Tell a manifest that should be there from one that went with its site.
+
+        A new site may have the number of the one that was deleted, and the same content.
+        """
+        known = db.session.scalar(
+            select(Release.id).where(
+                Release.site_id == release.site_id, Release.digest == release.digest
+            )
+        )
+        end_reading()
+        path = self._store.layout.manifest(release.slug, release.digest)
+        return known is not None and (not release.is_ready or not path.exists())
 
     def _note_damage(self, release: SavedRelease, path: str, sha256: str) -> None:
         damage = Damage(site=release.slug, release=release.number, path=path, sha256=sha256)
@@ -197,9 +213,3 @@ def _unseen(manifest: Manifest, seen: set[bytes]) -> Iterator[ManifestEntry]:
         if key not in seen:
             seen.add(key)
             yield entry
-
-
-def _is_site(site_id: int) -> bool:
-    found = db.session.scalar(select(Site.id).where(Site.id == site_id))
-    end_reading()
-    return found is not None

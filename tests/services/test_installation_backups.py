@@ -19,7 +19,7 @@ from models.audit import AuditEvent
 from models.engine import db
 from services import installation_lists, installation_proof, retention, sites
 from services.backup_format import Scope
-from services.installation_backups import create
+from services.installation_backups import CreatedBackup, create
 from services.transaction import transaction
 from storage.backup_files import SEAL, SUMMARY, BackupFile, BackupWriter
 from tests.factories import OPERATOR, damage, last_event, make_site, promote, release, tree, upload
@@ -201,7 +201,7 @@ def test_uploads_promotions_prunings_and_deletions_go_on_meanwhile(
     source: Flask, tmp_path: Path
 ) -> None:
     fill(source)
-    made = []
+    made: list[CreatedBackup] = []
 
     with Bustle(source) as bustle:
         while len(made) < 4 or not bustle.is_everybody_done_once:
