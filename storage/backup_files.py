@@ -124,7 +124,7 @@ class BackupWriter:
         text = json.dumps({name: getattr(seal, name) for name in Seal.__slots__})
         self.add(SEAL, text.ljust(BLOCK).encode())
         self._write(END)
-        os.fsync(self._descriptor)
+        files.sync_file(self._descriptor)
         files.rename(self._part, self._path)
         files.sync_folder(self._path.parent)
         os.close(self._descriptor)

@@ -57,6 +57,11 @@ def sync_folder(path: Path) -> None:
         os.fsync(descriptor)
 
 
+def sync_file(descriptor: int) -> None:
+    """Make the bytes of an open file durable; its name needs `sync_folder`."""
+    os.fsync(descriptor)
+
+
 def sync_filesystem(descriptor: int) -> None:
     """Make everything on the file system of an open descriptor durable.
 
