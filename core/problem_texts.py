@@ -182,8 +182,9 @@ _IDENTITY: dict[ErrorCode, ProblemText] = {
     ),
     ErrorCode.LAST_ADMIN: ProblemText(
         "Last administrator",
-        "This would leave the installation without an active administrator.",
-        "Make another user an administrator first.",
+        "This would leave the installation without an active administrator who can act.",
+        "Make another user an administrator first. Where the role asks for a second factor, "
+        "let an administrator set one up first.",
     ),
     ErrorCode.ROLE_IN_USE: ProblemText(
         "Role in use",

@@ -131,21 +131,24 @@ def update_role(
     """Change a role, and with it what all roles grant that inherit from it.
 
     Raises:
-        ForbiddenError: roles:write is missing, or it would grant more than the actor holds.
+        ForbiddenError: roles:write is missing, or the role or one that inherits from it grants
+            more than the actor holds, before the change or after it.
         NotFoundError: there is none of this name.
-        InvalidInputError: unknown permissions or roles, or `role_cycle`.
-        ConflictError: nobody would be left who can administer.
+        InvalidInputError: unknown permissions or roles, `role_cycle`, or a second factor that
+            the actor would need and has not set up.
+        ConflictError: `last_admin`, nobody would be left who can administer.
         PreconditionError: `expected_version` is not the present one.
     """
     actor.require("roles:write")
     with transaction() as session:
         role = get_role(name=name)
+        _require_rights_of(actor, role)
         _bump(role, expected_version)
-        before, held_before = _shown(role), set(role.effective)
+        before = _shown(role)
         _apply(role, change)
         session.flush()  # the dependants are found by their links
-        require_held(actor=actor, scopes=set(role.effective) - held_before)
         _refresh_dependants(role)
+        _require_rights_of(actor, role)
         record(
             actor=actor,
             action="role.updated",
@@ -154,6 +157,8 @@ def update_role(
             after=_shown(role),
         )
         require_an_admin()
+        if role.requires_totp and not before["requires_totp"]:
+            _require_own_totp(actor, role)
     return role
 
 
@@ -161,13 +166,14 @@ def delete_role(*, actor: Actor, name: str) -> None:
     """Delete a role that nobody has and nothing inherits.
 
     Raises:
-        ForbiddenError: roles:write is missing.
+        ForbiddenError: roles:write is missing, or the role grants more than the actor holds.
         NotFoundError: there is none of this name.
         ConflictError: `role_in_use`, also for the roles that ship.
     """
     actor.require("roles:write")
     with transaction() as session:
         role = get_role(name=name)
+        _require_rights_of(actor, role)
         reasons = _uses(role)
         if reasons:
             raise ConflictError(
@@ -183,11 +189,33 @@ def require_changeable(*, actor: Actor, name: str) -> None:
     """Refuse early what `update_role` and `delete_role` would refuse.
 
     Raises:
-        ForbiddenError: roles:write is missing.
+        ForbiddenError: roles:write is missing, or the role grants more than the actor holds.
         NotFoundError: there is none of this name.
     """
     actor.require("roles:write")
-    get_role(name=name)
+    _require_rights_of(actor, get_role(name=name))
+
+
+def _require_rights_of(actor: Actor, role: Role) -> None:
+    """Refuse unless the actor holds what `role` grants, and what its dependants do."""
+    affected, seen = [role], {role.id}
+    for one in affected:
+        require_held(actor=actor, scopes=one.effective)
+        children = [child for child in _children(one) if child.id not in seen]
+        seen.update(child.id for child in children)
+        affected.extend(children)
+
+
+def _require_own_totp(actor: Actor, role: Role) -> None:
+    """Refuse that somebody locks themselves out by what they ask of everybody in their role."""
+    mine = User.id == actor.user_id
+    locked_out = select(User.id).where(
+        mine, User.role_id == role.id, User.totp_confirmed_at.is_(None)
+    )
+    if db.session.scalar(locked_out) is not None:
+        raise InvalidInputError.field(
+            "/requires_totp", "this is your own role; set up a second factor of your own first"
+        )
 
 
 def _apply(role: Role, change: RoleChange) -> None:

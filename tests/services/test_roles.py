@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from core.clock import utc_now
 from core.errors import (
     ConflictError,
     ErrorCode,
@@ -14,13 +15,13 @@ from core.errors import (
 from models.audit import AuditHead
 from models.engine import db
 from models.roles import Role
-from services import roles
+from services import roles, users
 from services.actors import Actor, system_actor
 from services.paging import PageRequest
 from services.permissions import PERMISSIONS, SHIPPED_ROLES, RoleKind, ShippedRole
 from services.roles import RoleChange
 from services.seed_roles import ensure_roles
-from tests.people import People
+from tests.people import People, find
 
 
 def _create(
@@ -159,6 +160,92 @@ def test_nobody_writes_a_role_that_grants_more_than_they_hold(inside: People) ->
 
     assert refusal.value.code is ErrorCode.SCOPE_NOT_HELD
     assert roles.get_role(name="editor").effective == ["roles:write", "users:read"]
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("auditor", {"permissions": []}),
+        ("reader", {"permissions": []}),
+        ("owner", {"description": "mine now"}),
+        ("admin", {"requires_totp": True}),
+    ],
+)
+def test_nobody_takes_away_rights_they_do_not_hold(
+    inside: People, name: str, change: dict[str, Any]
+) -> None:
+    _create("editor", permissions=["roles:write"])
+    actor = inside.actor("eve", "editor")
+    before = roles.get_role(name=name)
+    kept = (list(before.effective), before.description, before.requires_totp)
+
+    with pytest.raises(ForbiddenError) as refusal:
+        roles.update_role(actor=actor, name=name, change=RoleChange(**change))
+    with pytest.raises(ForbiddenError):
+        roles.require_changeable(actor=actor, name=name)
+
+    assert refusal.value.code is ErrorCode.SCOPE_NOT_HELD
+    after = roles.get_role(name=name)
+    assert (after.effective, after.description, after.requires_totp) == kept
+
+
+def test_a_role_is_not_deleted_by_somebody_with_fewer_rights(inside: People) -> None:
+    _create("editor", permissions=["roles:write"])
+    _create("readers", permissions=["users:read"])
+    _create("nothing", permissions=[])
+    actor = inside.actor("eve", "editor")
+
+    with pytest.raises(ForbiddenError) as refusal:
+        roles.delete_role(actor=actor, name="readers")
+    roles.delete_role(actor=actor, name="nothing")
+
+    assert refusal.value.code is ErrorCode.SCOPE_NOT_HELD
+    assert roles.get_role(name="readers")
+
+
+def test_the_rights_of_those_that_inherit_are_needed_too(inside: People) -> None:
+    _create("editor", permissions=["roles:write"])
+    _create("base", permissions=["roles:write"])
+    _create("middle", inherits=["base"])
+    _create("heir", permissions=["users:read"], inherits=["middle"])
+    actor = inside.actor("eve", "editor")
+
+    with pytest.raises(ForbiddenError) as refusal:
+        roles.update_role(actor=actor, name="base", change=RoleChange(permissions=[]))
+
+    assert refusal.value.members["missing"] == ["users:read"]
+    assert "roles:write" in roles.get_role(name="heir").effective
+
+
+def test_a_second_factor_is_not_demanded_when_no_administrator_has_one(inside: People) -> None:
+    with pytest.raises(ConflictError) as refusal:
+        _update("admin", requires_totp=True)
+
+    assert refusal.value.code is ErrorCode.LAST_ADMIN
+    assert not roles.get_role(name="admin").requires_totp
+
+
+def test_whoever_demands_a_second_factor_has_one(inside: People) -> None:
+    inside.user("ana", "admin", totp_secret="x", totp_confirmed_at=utc_now())
+    change = RoleChange(requires_totp=True)
+
+    with pytest.raises(InvalidInputError) as refusal:
+        roles.update_role(actor=inside.actor("root"), name="admin", change=change)
+    roles.update_role(actor=inside.actor("ana"), name="admin", change=change)
+
+    assert [error.pointer for error in refusal.value.errors] == ["/requires_totp"]
+    assert inside.actor("ana").holds("admin")
+
+
+def test_the_last_administrator_with_a_second_factor_stays(inside: People) -> None:
+    inside.user("ana", "admin", totp_secret="x", totp_confirmed_at=utc_now())
+    _update("admin", requires_totp=True)
+
+    with pytest.raises(ConflictError) as refusal:
+        users.deactivate(actor=system_actor(), username="ana")
+
+    assert refusal.value.code is ErrorCode.LAST_ADMIN
+    assert find("ana").is_active
 
 
 @pytest.mark.parametrize("change", [{"permissions": []}, {"permissions": ["users:read"]}])
