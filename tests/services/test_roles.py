@@ -200,7 +200,7 @@ def test_a_role_is_not_deleted_by_somebody_with_fewer_rights(inside: People) -> 
     roles.delete_role(actor=actor, name="nothing")
 
     assert refusal.value.code is ErrorCode.SCOPE_NOT_HELD
-    assert roles.get_role(name="readers")
+    assert roles.get_role(name="readers").effective == ["users:read"]
 
 
 def test_the_rights_of_those_that_inherit_are_needed_too(inside: People) -> None:
