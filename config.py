@@ -8,6 +8,7 @@ VARIABLES; a test compares the two.
 import os
 import re
 from collections.abc import Callable, Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -18,6 +19,7 @@ from limits import parse as parse_rate
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from core.mail import SmtpServer, is_mail_address
 from core.settings import DocsAccess, LogFormat, RunMode, Settings
 
 T = TypeVar("T")
@@ -27,6 +29,7 @@ GIB = 1024 * MIB
 ROOT_DIR = Path(__file__).resolve().parent
 MIN_KEY_BYTES = 32
 SECRETS_FILE = "secrets.env"
+LOCAL = "localhost"
 SAMPLE_KEYS = ("changethis", "change-me", "changeme", "secret", "top-secret", "example", "sample")
 DEVELOPMENT_ORIGINS = ("http://localhost:3000", "http://localhost:5173", "http://127.0.0.1:5173")
 DATABASE_DRIVERS = {
@@ -85,6 +88,9 @@ DEFAULTS: dict[str, str] = {
     "WEB_THREADS": "4",
     "WORKER_THREADS": "2",
     "JOB_LEASE_SECONDS": "60",
+    "WEBHOOK_ALLOWED_CIDRS": "",
+    "SMTP_URL": "",
+    "MAIL_FROM": "",
     "SHUTDOWN_SECONDS": "30",
     "LOG_FORMAT": "json",
     "LOG_LEVEL": "INFO",
@@ -99,7 +105,6 @@ NOT_BUILT_YET: dict[str, str] = {
     "ADOPT_ROOTS": "adopting an existing docroot",
     "DATABASES_SQLITE_ROOTS": "the databases resource",
     "DATABASES_ALLOWED_CIDRS": "the databases resource",
-    "SMTP_URL": "sending mail",
 }
 
 
@@ -169,6 +174,9 @@ def _read(reader: "_Reader", data_dir: Path) -> Settings:
         web_threads=reader.number("WEB_THREADS", 1, 64),
         worker_threads=reader.number("WORKER_THREADS", 1, 64),
         job_lease_seconds=reader.number("JOB_LEASE_SECONDS", 1, 3600),
+        webhook_allowed_cidrs=reader.networks("WEBHOOK_ALLOWED_CIDRS"),
+        smtp=reader.smtp_server("SMTP_URL"),
+        mail_from=reader.mail_from("MAIL_FROM"),
         shutdown_seconds=reader.number("SHUTDOWN_SECONDS", 1, 3600),
         log_format=reader.one_of("LOG_FORMAT", LogFormat),
         log_level=reader.matching("LOG_LEVEL", r"DEBUG|INFO|WARNING|ERROR"),
@@ -250,6 +258,20 @@ class _Reader:
             if parts.scheme not in ("http", "https") or not parts.hostname or parts.path:
                 raise SettingError(f"{name} must list origins such as https://app.example.org")
         return self.words(name)
+
+    def networks(self, name: str) -> tuple[IPv4Network | IPv6Network, ...]:
+        return tuple(self._parse_value(name, ip_network, word) for word in self.words(name))
+
+    def smtp_server(self, name: str) -> SmtpServer | None:
+        try:
+            return SmtpServer.from_url(self.text(name)) if self.text(name) else None
+        except ValueError as error:  # its message has no password in it
+            raise SettingError(f"{name} {error}") from None
+
+    def mail_from(self, name: str) -> str:
+        if self.text(name) and not is_mail_address(self.text(name)):
+            raise SettingError(f"{name} must be an e-mail address such as relevo@example.org")
+        return self.text(name) or f"relevo@{urlsplit(self.url('PUBLIC_URL')).hostname or LOCAL}"
 
     def database_url(self, default: str) -> str:
         return normal_database_url(self.text("DATABASE_URL") or default)

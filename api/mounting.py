@@ -28,6 +28,7 @@ from api import (
     tags,
     tokens,
     users,
+    webhooks,
 )
 from api.errors import RelevoApi
 
@@ -45,6 +46,7 @@ NAMESPACES: tuple[Callable[[], Namespace], ...] = (
     requests.namespace,
     tags.namespace,
     approval_policies.namespace,
+    webhooks.namespace,
     server.namespace,
 )
 EXTENSION = "relevo.api"

@@ -267,6 +267,32 @@ _JOBS = Chapter(
     ),
 )
 
+_HOOK = {"id": "{{webhook}}"}
+_NOBODY = "https://hooks.example/relevo"  # .example never leads anywhere
+
+_WEBHOOKS = Chapter(
+    "Webhooks",
+    (
+        Step(
+            operation="post_webhooks",
+            body={"site": "{{site}}", "url": _NOBODY, "topics": ["promotion.*"]},
+            keep={"webhook": "answer.id"},
+        ),
+        Step(operation="list_webhooks", query={"site": "{{site}}"}),
+        Step(operation="get_webhooks_by_id", path=_HOOK),
+        Step(operation="patch_webhooks_by_id", path=_HOOK, body={"description": "Chat"}),
+        Step(operation="post_webhooks_rotate", path=_HOOK, body={"overlap_minutes": 60}),
+        Step(operation="post_webhooks_test", path=_HOOK, keep={"delivery": "answer.id"}),
+        Step(operation="list_webhooks_deliveries", path=_HOOK),
+        Step(
+            operation="get_webhooks_deliveries_by_delivery",
+            path={**_HOOK, "delivery": "{{delivery}}"},
+        ),
+        Step(operation="post_webhooks_redeliver", path=_HOOK, body={"delivery": "{{delivery}}"}),
+        Step(operation="delete_webhooks_by_id", path=_HOOK),
+    ),
+)
+
 _CLEAN_UP = Chapter(
     "Records and cleaning up",
     (
@@ -292,6 +318,7 @@ CHAPTERS: tuple[Chapter, ...] = (
     REQUESTS,
     _OWN,
     _JOBS,
+    _WEBHOOKS,
     _CLEAN_UP,
 )
 

@@ -74,6 +74,8 @@ class ErrorCode(StrEnum):
     INSTALLATION_UNFINISHED = "installation_unfinished"
     SERVER_RUNNING = "server_running"
     UPGRADE_FAILED = "upgrade_failed"
+    HOST_REFUSED = "host_refused"
+    WEBHOOK_INACTIVE = "webhook_inactive"
 
 
 @dataclass(frozen=True)

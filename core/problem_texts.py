@@ -347,10 +347,25 @@ _INSTALLATION: dict[ErrorCode, ProblemText] = {
     ),
 }
 
+_OUTGOING: dict[ErrorCode, ProblemText] = {
+    ErrorCode.HOST_REFUSED: ProblemText(
+        "Host refused",
+        "The server does not connect to this host: it is not public, it is spelled in an unusual "
+        "way, or it is the server itself.",
+        "Name a public host, or ask the operator to list its network.",
+    ),
+    ErrorCode.WEBHOOK_INACTIVE: ProblemText(
+        "Webhook inactive",
+        "The webhook is switched off, so nothing is delivered to it.",
+        "Switch it on by changing is_active to true, then deliver again.",
+    ),
+}
+
 PROBLEM_TEXTS: dict[ErrorCode, ProblemText] = {
     **_GENERAL,
     **_IDENTITY,
     **_SITES,
     **_REQUESTS,
     **_INSTALLATION,
+    **_OUTGOING,
 }

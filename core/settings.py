@@ -5,9 +5,12 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
 from flask import current_app
+
+from core.mail import SmtpServer
 
 
 class RunMode(StrEnum):
@@ -77,6 +80,11 @@ class Settings:
     web_threads: int
     worker_threads: int
     job_lease_seconds: int
+    webhook_allowed_cidrs: tuple[IPv4Network | IPv6Network, ...]
+    """Networks that webhooks may call although they are not public."""
+    smtp: SmtpServer | None
+    """Where mail is handed in; None sends none."""
+    mail_from: str
     shutdown_seconds: int
     log_format: LogFormat
     log_level: str

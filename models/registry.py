@@ -6,6 +6,7 @@ from models.audit import AuditEvent, AuditHead, OutboxEvent
 from models.environments import Domain, Environment
 from models.idempotency import IdempotencyKey
 from models.jobs import Job, JobLogLine, Schedule
+from models.mail import OutgoingMail
 from models.promotions import Promotion, SiteBackup
 from models.releases import Release, Submission
 from models.request_events import CommentWording, RequestComment, RequestEvent
@@ -16,6 +17,7 @@ from models.sites import Membership, Site
 from models.tags import Tag
 from models.tokens import ApiToken
 from models.users import Contact, OneTimeToken, RecoveryCode, User
+from models.webhooks import Webhook, WebhookAttempt, WebhookDelivery, WebhookTarget
 
 MODELS = (
     AccessGrant,
@@ -35,6 +37,7 @@ MODELS = (
     Membership,
     OneTimeToken,
     OutboxEvent,
+    OutgoingMail,
     Promotion,
     RecoveryCode,
     RefreshToken,
@@ -51,4 +54,8 @@ MODELS = (
     Tag,
     User,
     UserSession,
+    Webhook,
+    WebhookAttempt,
+    WebhookDelivery,
+    WebhookTarget,
 )

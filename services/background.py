@@ -4,10 +4,27 @@ The one place that knows them all; a feature adds a line here.
 """
 
 from core.clockwork import Chore
-from core.jobs import JobKind
-from services import audit_proof, jobs, recovery, upkeep
+from core.jobs import JobKind, Queue
+from services import (
+    audit_proof,
+    jobs,
+    mail,
+    recovery,
+    upkeep,
+    webhook_pump,
+    webhook_queue,
+    webhook_sending,
+)
 
-KINDS: tuple[JobKind, ...] = ()
+KINDS: tuple[JobKind, ...] = (
+    JobKind(
+        name=mail.KIND,
+        run=mail.run_job,
+        max_attempts=mail.MAX_ATTEMPTS,
+        gave_up=mail.give_up,
+    ),
+    JobKind(name=webhook_queue.KIND, run=webhook_sending.run_job, queue=Queue.WEBHOOKS),
+)
 
 CHORES: tuple[Chore, ...] = (
     Chore(name="recovery", every_seconds=60, run=recovery.recover_all),
@@ -20,6 +37,15 @@ CHORES: tuple[Chore, ...] = (
     Chore(name="scrub", every_seconds=60, run=upkeep.scrub_next),
     Chore(name="forget", every_seconds=600, run=upkeep.forget),
     Chore(name="jobs.forget", every_seconds=600, run=jobs.forget),
+    Chore(
+        name="webhooks.pump",
+        every_seconds=1,
+        run=webhook_pump.pump,
+        is_wanted=webhook_pump.is_waiting,
+    ),
+    Chore(name="webhooks.revive", every_seconds=60, run=webhook_pump.revive),
+    Chore(name="webhooks.forget", every_seconds=3600, run=webhook_pump.forget),
+    Chore(name="mail.forget", every_seconds=3600, run=mail.forget),
     Chore(name="sweep", every_seconds=3600, run=upkeep.sweep),
     Chore(name="anchor", every_seconds=3600, run=audit_proof.log_anchor),
 )

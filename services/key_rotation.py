@@ -9,7 +9,9 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from models.engine import db
 from models.idempotency import IdempotencyKey
+from models.mail import OutgoingMail
 from models.users import User
+from models.webhooks import Webhook
 from services.crypto import reencrypt_bytes
 from services.transaction import changed_rows, end_reading, transaction
 
@@ -29,6 +31,9 @@ class EncryptedColumn:
 ENCRYPTED_COLUMNS = (
     EncryptedColumn(User.id, User.totp_secret),
     EncryptedColumn(IdempotencyKey.id, IdempotencyKey.body),
+    EncryptedColumn(Webhook.id, Webhook.secret),
+    EncryptedColumn(Webhook.id, Webhook.previous_secret),
+    EncryptedColumn(OutgoingMail.id, OutgoingMail.content),
 )
 
 

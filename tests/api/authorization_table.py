@@ -24,6 +24,7 @@ PATH = {
     "id": "unknown",
     "backup_id": "unknown",
     "comment_id": "unknown",
+    "delivery": "unknown",
     "path": "index.html",
 }
 _serial = count()
@@ -308,12 +309,35 @@ REQUESTS: dict[str, Rule] = {
     "DELETE /approval-policies/<id>": _everybody(404, POLICY),
 }
 
+# To a webhook the right is that of its site: tests/api/test_webhooks.py.
+HOOKS = ("webhooks:write",)
+WEBHOOKS: dict[str, Rule] = {
+    "GET /webhooks": _everybody(200, HOOKS, None),
+    "POST /webhooks": _everybody(422, HOOKS),
+    "GET /webhooks/<id>": _everybody(404, HOOKS, None),
+    "PATCH /webhooks/<id>": _everybody(404, HOOKS),
+    "DELETE /webhooks/<id>": _everybody(404, HOOKS, None),
+    "POST /webhooks/<id>/rotate": _everybody(404, HOOKS),
+    "POST /webhooks/<id>/test": _everybody(404, HOOKS),
+    "POST /webhooks/<id>/redeliver": _everybody(404, HOOKS),
+    "GET /webhooks/<id>/deliveries": _everybody(404, HOOKS, None),
+    "GET /webhooks/<id>/deliveries/<delivery>": _everybody(404, HOOKS, None),
+}
+
 SERVER: dict[str, Rule] = {
     "GET /limits": Rule(answers=known(200), body=None),
     "GET /version": Rule(answers=known(200), body=None),
 }
 
-TABLE: dict[str, Rule] = {**AUTH, **PEOPLE, **SITES, **JOBS, **SERVER, **REQUESTS}
+TABLE: dict[str, Rule] = {
+    **AUTH,
+    **PEOPLE,
+    **SITES,
+    **JOBS,
+    **SERVER,
+    **REQUESTS,
+    **WEBHOOKS,
+}
 
 
 def body_of(rule: Rule) -> object:
