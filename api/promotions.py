@@ -33,6 +33,7 @@ from services import (
     promotions,
     request_gate,
     rollbacks,
+    waits,
 )
 from services.actors import Actor
 from services.backups import BackupView
@@ -110,10 +111,11 @@ class PromotionList(Resource):
         ),
         example={"to": "main"},
     )
-    def post(self, actor: Actor, slug: str, body: dict[str, Any]) -> Answer:
+    def post(self, actor: Actor, slug: str, body: dict[str, Any], query: dict[str, Any]) -> Answer:
         """Make an environment show a release."""
         is_dry_run = body.pop("dry_run")
         order = PromotionOrder(**body)
+        waits.for_release(actor=actor, slug=slug, reference=order.release, seconds=query["wait"])
         if is_dry_run:
             trial = promotions.dry_run(actor=actor, slug=slug, order=order)
             document = {**vars(trial.plan), "would": trial.would, "refusal": trial.refusal}
@@ -129,8 +131,9 @@ class PromotionItem(Resource):
     @endpoint(
         summary="Show a promotion", query=WaitQuery, response=PromotionOut, scopes=("sites:read",)
     )
-    def get(self, actor: Actor, slug: str, number: int) -> PromotionView:
-        """Return the promotion."""
+    def get(self, actor: Actor, slug: str, number: int, query: dict[str, Any]) -> PromotionView:
+        """Return the promotion, with `wait` as soon as it has ended."""
+        waits.for_promotion(actor=actor, slug=slug, number=number, seconds=query["wait"])
         promotion = promotions.get_promotion(actor=actor, slug=slug, number=number)
         return _view(slug, promotion)
 
@@ -168,8 +171,9 @@ class Rollback(Resource):
         errors=REFUSALS,
         example={"reason": "Broken menu"},
     )
-    def post(self, actor: Actor, slug: str, body: dict[str, Any]) -> Answer:
+    def post(self, actor: Actor, slug: str, body: dict[str, Any], query: dict[str, Any]) -> Answer:
         """Show an earlier release again."""
+        waits.for_release(actor=actor, slug=slug, reference=body["release"], seconds=query["wait"])
         with shown_in_problem(slug):
             promotion = rollbacks.roll_back(actor=actor, slug=slug, **body)
         return _made(slug, promotion)

@@ -21,12 +21,14 @@ from api.schemas.releases import (
 )
 from api.uploads import UploadBody
 from core.errors import ErrorCode
-from services import downloads, publishing, release_views, releases, retention
+from services import downloads, release_views, releases, retention, uploads, waits
 from services.actors import Actor
 from services.downloads import ManifestView
 from services.paging import Page, PageRequest
+from services.publishing import PublishedUpload
 from services.release_views import ReleaseView
 from services.releases import ReceiveOptions, ReleaseChange, UploadNote
+from services.uploads import DeferredUpload
 
 LIST = "/<slug>/releases"
 ITEM = f"{LIST}/<int:number>"
@@ -57,12 +59,14 @@ class ReleaseList(Resource):
         summary="Upload a release",
         description="The body is a zip, tar or tar.gz archive, or a form with it in `file`. "
         "Equal content that is there already answers 200. By default the upload is published "
-        "to the environments whose policy is `auto`; `to=` names another one.",
+        "to the environments whose policy is `auto`; `to=` names another one. A large upload "
+        "answers 202 with the `job` that unpacks it, or like a small one when that ends within "
+        "`wait`.",
         upload=Upload.ARCHIVE,
         query=UploadQuery,
         response=ReleaseOut,
         status=201,
-        statuses={200: ReleaseOut},
+        statuses={200: ReleaseOut, 202: ReleaseOut},
         scopes=("releases:write",),
         guard=guards.on_site("releases:write"),
         errors=(
@@ -87,15 +91,14 @@ class ReleaseList(Resource):
             strip=query["strip"], allow_secret_files=query["allow_secret_files"], note=note
         )
         with shown_in_problem(slug):
-            uploaded = publishing.upload(
+            uploaded = uploads.upload(
                 actor=actor, slug=slug, stream=body, to=query.get("to"), options=options
             )
-        view = release_views.describe_upload(slug=slug, uploaded=uploaded)
-        return Answer(
-            value=view,
-            status=201 if uploaded.upload.created else 200,
-            location=f"/sites/{slug}/releases/{view.number}",
-        )
+            if isinstance(uploaded, DeferredUpload):
+                uploaded = uploads.outcome_of(
+                    actor=actor, slug=slug, deferred=uploaded, wait_seconds=query["wait"]
+                )
+        return _uploaded(slug, uploaded)
 
 
 class ReleaseItem(Resource):
@@ -104,8 +107,9 @@ class ReleaseItem(Resource):
     @endpoint(
         summary="Show a release", query=WaitQuery, response=ReleaseOut, scopes=("sites:read",)
     )
-    def get(self, actor: Actor, slug: str, number: int) -> ReleaseView:
-        """Return the release."""
+    def get(self, actor: Actor, slug: str, number: int, query: dict[str, Any]) -> ReleaseView:
+        """Return the release, with `wait` as soon as it is ready or has failed."""
+        waits.for_release(actor=actor, slug=slug, reference=number, seconds=query["wait"])
         return current_release(actor=actor, slug=slug, number=number)
 
     @endpoint(
@@ -206,6 +210,16 @@ class ReleaseArchive(Resource):
             "Content-Disposition", "attachment", filename=f"{slug}-{number}.tar.gz"
         )
         return response
+
+
+def _uploaded(slug: str, uploaded: PublishedUpload | DeferredUpload) -> Answer:
+    if isinstance(uploaded, DeferredUpload):
+        view = release_views.describe_deferred(slug=slug, deferred=uploaded)
+        status = 202
+    else:
+        view = release_views.describe_upload(slug=slug, uploaded=uploaded)
+        status = 201 if uploaded.upload.created else 200
+    return Answer(value=view, status=status, location=f"/sites/{slug}/releases/{view.number}")
 
 
 def add_routes(routes: Namespace) -> None:

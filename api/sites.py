@@ -8,17 +8,20 @@ from api import environments, guards, promotions, releases
 from api.endpoint import endpoint, no_content
 from api.operation import Paging
 from api.representations import Answer
+from api.schemas.promotions import WaitQuery
 from api.schemas.sites import (
     DeleteSiteQuery,
     PrunedOut,
     PruneIn,
+    PruneJobOut,
     SiteIn,
     SiteOut,
     SitePatch,
     SitesQuery,
 )
 from core.errors import ErrorCode
-from services import retention, site_views, sites
+from models.jobs import Job
+from services import pruning, site_views, sites
 from services.actors import Actor
 from services.paging import Page, PageRequest
 from services.retention import Pruned
@@ -111,16 +114,27 @@ class SitePrune(Resource):
 
     @endpoint(
         summary="Delete the files of old releases",
-        description="Live, previous, pinned and young releases always stay.",
+        description="Live, previous, pinned and young releases always stay. When many go, the "
+        "answer is 202 with the `job` that deletes them.",
         body=PruneIn,
+        query=WaitQuery,
         response=PrunedOut,
+        statuses={202: PruneJobOut},
         scopes=("sites:write",),
         guard=guards.on_site("sites:write"),
         example={"keep": 10, "older_than_days": 30, "dry_run": True},
     )
-    def post(self, actor: Actor, slug: str, body: dict[str, Any]) -> Pruned:
+    def post(
+        self, actor: Actor, slug: str, body: dict[str, Any], query: dict[str, Any]
+    ) -> Pruned | Answer:
         """Prune, or tell what pruning would do."""
-        return retention.prune(actor=actor, slug=slug, **body)
+        pruned = pruning.prune(actor=actor, slug=slug, **body)
+        if isinstance(pruned, Job):
+            pruned = pruning.outcome_of(actor=actor, job=pruned, wait_seconds=query["wait"])
+        if isinstance(pruned, Job):
+            job = pruned.public_id
+            return Answer(value={"job": job}, status=202, location=f"/jobs/{job}")
+        return pruned
 
 
 def namespace() -> Namespace:

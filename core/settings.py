@@ -72,6 +72,8 @@ class Settings:
     max_release_files: int
     max_file_bytes: int
     max_path_depth: int
+    inline_release_files: int
+    inline_release_bytes: int
     max_wait_seconds: int
     access_token_minutes: int
     refresh_token_days: int

@@ -8,6 +8,7 @@
 # SITE    the slug of the site
 # DIR     the folder that was built
 # COMMIT  the commit it was built from; the CI's own variable when left out
+# PATIENCE  the seconds that unpacking a large site may take; 900 when left out
 # KEY     tells one attempt from the next, so that a repeated call counts once; the CI's own
 #         run and attempt when left out
 #
@@ -21,6 +22,7 @@ set -eu
 : "${DIR:?the folder to publish}"
 URL=${URL%/}
 COMMIT=${COMMIT:-${GITHUB_SHA:-${CI_COMMIT_SHA:-}}}
+PATIENCE=${PATIENCE:-900}
 KEY=${KEY:-${GITHUB_RUN_ID:-${CI_JOB_ID:-$(date +%s)-$$}}-${GITHUB_RUN_ATTEMPT:-1}}
 
 # The token goes by standard input: arguments are open to every user of the machine.
@@ -50,6 +52,19 @@ answer=$(rc -X POST -T "$archive" -H "Idempotency-Key: $KEY-upload" \
     "$upload${COMMIT:+&commit=$COMMIT}") || fail "the upload failed. $answer"
 release=$(printf '%s' "$answer" | field number '[0-9][0-9]*')
 [ -n "$release" ] || fail "the answer names no release: $answer"
+
+# A large site is unpacked by a job: 202, and the release is `processing` until that has ended.
+waited=0
+while [ "$(printf '%s' "$answer" | field state '[a-z]*')" = processing ]; do
+    [ "$waited" -lt "$PATIENCE" ] || fail "release $release is still being unpacked. $answer"
+    sleep 2
+    waited=$((waited + 2))
+    answer=$(rc "$URL/api/v1/sites/$SITE/releases/$release") || fail "$answer"
+done
+if [ "$(printf '%s' "$answer" | field state '[a-z]*')" = failed ]; then
+    job=$(printf '%s' "$answer" | field job '[A-Za-z0-9]*')
+    fail "the upload was refused. $(rc "$URL/api/v1/jobs/$job")"
+fi
 printf 'release %s is uploaded\n' "$release"
 
 answer=$(rc -X POST -H 'Content-Type: application/json' -H "Idempotency-Key: $KEY-promote" \

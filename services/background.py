@@ -9,14 +9,18 @@ from services import (
     audit_proof,
     jobs,
     mail,
+    pruning,
     recovery,
     upkeep,
+    uploads,
     webhook_pump,
     webhook_queue,
     webhook_sending,
 )
 
 KINDS: tuple[JobKind, ...] = (
+    uploads.PROCESS,
+    pruning.PRUNE,
     JobKind(
         name=mail.KIND,
         run=mail.run_job,
@@ -46,6 +50,7 @@ CHORES: tuple[Chore, ...] = (
     Chore(name="webhooks.revive", every_seconds=60, run=webhook_pump.revive),
     Chore(name="webhooks.forget", every_seconds=3600, run=webhook_pump.forget),
     Chore(name="mail.forget", every_seconds=3600, run=mail.forget),
+    Chore(name="uploads.sweep", every_seconds=3600, run=uploads.sweep),
     Chore(name="sweep", every_seconds=3600, run=upkeep.sweep),
     Chore(name="anchor", every_seconds=3600, run=audit_proof.log_anchor),
 )

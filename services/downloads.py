@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from core.errors import NotFoundError
+from core.errors import ConflictError, ErrorCode, NotFoundError
 from core.extensions import site_store
+from models.releases import ReleaseState
 from services import releases
 from services.actors import Actor
 from services.storage_errors import translated_storage_errors
@@ -43,7 +44,7 @@ def manifest_of(*, actor: Actor, slug: str, number: int) -> ManifestView:
         NotFoundError: site or release do not exist or may not be seen.
         ConflictError: `release_not_ready`, the manifest is gone or damaged.
     """
-    digest = releases.get_release(actor=actor, slug=slug, number=number).digest
+    digest = _digest(actor, slug, number)
     end_reading()
     with translated_storage_errors():
         manifest = site_store().manifest(slug, digest)
@@ -62,7 +63,7 @@ def file_of(*, actor: Actor, slug: str, number: int, path: str) -> Download:
         NotFoundError: site, release or file do not exist or may not be seen.
         ConflictError: `release_not_ready`, the files are gone.
     """
-    digest = releases.get_release(actor=actor, slug=slug, number=number).digest
+    digest = _digest(actor, slug, number)
     end_reading()
     try:
         with translated_storage_errors():
@@ -81,10 +82,21 @@ def archive_of(*, actor: Actor, slug: str, number: int) -> Iterator[bytes]:
         NotFoundError: site or release do not exist or may not be seen.
         ConflictError: `release_not_ready`, the files are gone.
     """
-    digest = releases.get_release(actor=actor, slug=slug, number=number).digest
+    digest = _digest(actor, slug, number)
     end_reading()
     with translated_storage_errors():
         return site_store().iter_archive(slug, digest)
+
+
+def _digest(actor: Actor, slug: str, number: int) -> str:
+    release = releases.original(releases.get_release(actor=actor, slug=slug, number=number))
+    if release.state in (ReleaseState.PROCESSING, ReleaseState.FAILED):
+        raise ConflictError(
+            f"The release is {release.state.value}; it has no files.",
+            code=ErrorCode.RELEASE_NOT_READY,
+            members={"job": release.job_id},
+        )
+    return release.digest
 
 
 def _chunks(file: BinaryIO) -> Iterator[bytes]:

@@ -101,6 +101,18 @@ class JobRun:
         if self.is_cancelled():
             raise JobStoppedError
 
+    def hold(self) -> None:
+        """Make sure, inside an open unit of work, that the claim still holds when it commits.
+
+        For effects that come before the end of the job; they must bear being done twice.
+
+        Raises:
+            JobStoppedError: cancelled or lost.
+        """
+        job = job_claims.locked(self._claim)
+        if job is None or job.cancel_requested:
+            raise JobStoppedError
+
     @contextmanager
     def finishing(self) -> Iterator[Finish]:
         """Open the one transaction in which the effect is written and the job succeeds.
@@ -143,7 +155,7 @@ def carry_out(*, claim: Claim, is_stopping: Callable[[], bool] = lambda: False) 
     try:
         _attempt(JobRun(claim, job, is_stopping), kind, claim)
     except JobStoppedError:
-        _settle_stopped(claim)
+        _settle_stopped(claim, kind, is_handed_back=is_stopping())
     except UnavailableError as error:
         _try_later(claim, kind, error)
     except DomainError as error:
@@ -194,17 +206,22 @@ def _success() -> dict[str, object]:
 
 
 @repeatable()
-def _settle_stopped(claim: Claim) -> None:
-    """End a cancelled job; hand back one whose worker ends; leave a lost one alone."""
+def _settle_stopped(claim: Claim, kind: JobKind | None, *, is_handed_back: bool) -> None:
+    """End a cancelled job; hand back one whose worker ends; leave a lost one alone.
+
+    One that stopped for no such reason is at fault, and that attempt counts.
+    """
     with transaction():
         job = job_claims.locked(claim)
         if job is None:
             return
         if job.cancel_requested:
             job_claims.end(job=job, ending=JobEnd(state=JobState.CANCELLED))
-            return
-        job.attempts -= 1
-        job_claims.queue_again(job=job, pause_seconds=0)
+        elif is_handed_back:
+            job.attempts -= 1
+            job_claims.queue_again(job=job, pause_seconds=0)
+        else:
+            _try_later(claim, kind, _unexpected())
 
 
 @repeatable()

@@ -199,6 +199,12 @@ def require_ready(*, release: Release) -> None:
     Raises:
         ConflictError: `release_not_ready`.
     """
+    if release.state is ReleaseState.PROCESSING:
+        raise ConflictError(
+            "The release is still being unpacked; wait for its job, or promote with `wait`.",
+            code=ErrorCode.RELEASE_NOT_READY,
+            members={"release": release.number, "job": release.job_id},
+        )
     if release.state is not ReleaseState.READY:
         raise ConflictError(
             "The files of this release are not there any more; upload it again.",

@@ -17,6 +17,7 @@ from services import (
     drift,
     plans,
     promotions,
+    receiving,
     recovery,
     releases,
     switching,
@@ -46,6 +47,14 @@ class PublishedUpload:
     promotion: Promotion | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Targets:
+    """The environments to publish to by themselves, and the one to promote to."""
+
+    automatic: tuple[str, ...] = ()
+    asked: str | None = None
+
+
 def upload(
     *,
     actor: Actor,
@@ -68,22 +77,42 @@ def upload(
         ForbiddenError: `to` does not publish by itself and promotions:write is missing.
         ConflictError: the promotion that `to` asks for is refused; the release stays.
     """
+    targets = targets_of(actor=actor, slug=slug, to=to)
+    received = receiving.receive(actor=actor, slug=slug, stream=stream, options=options)
+    return publish(actor=actor, slug=slug, upload=received, targets=targets)
+
+
+def targets_of(*, actor: Actor, slug: str, to: str | None) -> Targets:
+    """Return where an upload is to be shown, before anything of it is read.
+
+    Raises:
+        InvalidInputError: `to` names no environment.
+        ForbiddenError: `to` does not publish by itself and promotions:write is missing.
+    """
     site = access.find_site(actor=actor, slug=slug, scopes=releases.WRITE)
-    automatic, asked = _targets(actor, site, to)
-    received = releases.receive(actor=actor, slug=slug, stream=stream, options=options)
-    release_id, number = received.release.id, received.release.number
+    return _targets(actor, site, to)
+
+
+def publish(*, actor: Actor, slug: str, upload: Upload, targets: Targets) -> PublishedUpload:
+    """Show a received upload where it is wanted.
+
+    Raises:
+        ConflictError: the promotion that was asked for is refused; the release stays.
+    """
+    site = access.find_site(actor=actor, slug=slug, scopes=releases.WRITE)
+    release_id, number = upload.release.id, upload.release.number
     drift.look_again(site_id=site.id)
     with _release_named(number):
         published = [
             promotion
-            for name in automatic
+            for name in targets.automatic
             if (promotion := _publish(actor, site, name, release_id)) is not None
         ]
         promotion = None
-        if asked is not None:
-            order = PromotionOrder(to=asked, release=number)
+        if targets.asked is not None:
+            order = PromotionOrder(to=targets.asked, release=number)
             promotion = promotions.promote(actor=actor, slug=slug, order=order)
-    return PublishedUpload(upload=received, published=tuple(published), promotion=promotion)
+    return PublishedUpload(upload=upload, published=tuple(published), promotion=promotion)
 
 
 @contextmanager
@@ -97,10 +126,9 @@ def _release_named(number: int) -> Iterator[None]:
         raise
 
 
-def _targets(actor: Actor, site: Site, to: str | None) -> tuple[list[str], str | None]:
-    """Return the environments to publish to and the one to promote to."""
+def _targets(actor: Actor, site: Site, to: str | None) -> Targets:
     if to == TO_NONE:
-        return [], None
+        return Targets()
     if to is None:
         automatic = [
             environment.name
@@ -108,13 +136,13 @@ def _targets(actor: Actor, site: Site, to: str | None) -> tuple[list[str], str |
             if _publishes(environment)
             and (actor.token_environments is None or environment.name in actor.token_environments)
         ]
-        return automatic, None
+        return Targets(automatic=tuple(automatic))
     environment = plans.environment_named(site=site, name=to, pointer="?to")
     access.require_environment(actor=actor, environment=to, scope="releases:write")
     if _publishes(environment):
-        return [to], None
+        return Targets(automatic=(to,))
     access.require_on_site(actor=actor, site=site, scopes=promotions.WRITE)
-    return [], to
+    return Targets(asked=to)
 
 
 def _publishes(environment: Environment) -> bool:

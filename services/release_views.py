@@ -1,7 +1,7 @@
 """Releases as callers see them: one query for each kind of detail, however many there are."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import select
@@ -10,11 +10,12 @@ from core.settings import current_settings
 from models.engine import db
 from models.environments import Environment
 from models.promotions import Promotion
-from models.releases import Release, Submission
+from models.releases import Release, ReleaseState, Submission
 from models.users import User
 from services import hosts, promotion_views
 from services.promotion_views import PromotionView
 from services.publishing import PublishedUpload
+from services.uploads import DeferredUpload
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +31,7 @@ class ReleaseView:
     """One release; message, commit and source are those of the latest submission."""
 
     number: int
-    digest: str
+    digest: str | None
     state: str
     file_count: int
     size_bytes: int
@@ -46,10 +47,12 @@ class ReleaseView:
     bad: bool
     environments: Sequence[str]
     stripped: str | None
-    url: str
+    url: str | None
     version: int
     published: Published | None = None
     promotion: PromotionView | None = None
+    job: str | None = None
+    same_as: int | None = None
 
 
 def describe(*, slug: str, releases: Sequence[Release]) -> list[ReleaseView]:
@@ -57,11 +60,11 @@ def describe(*, slug: str, releases: Sequence[Release]) -> list[ReleaseView]:
     shown = _environments_showing(releases)
     latest = _latest_submissions(releases)
     names = _names({release.created_by_id for release in releases})
-    settings = current_settings()
+    originals = _numbers({release.same_as_id for release in releases})
     return [
         ReleaseView(
             number=release.number,
-            digest=release.digest,
+            digest=release.digest if _is_known(release) else None,
             state=release.state.value,
             file_count=release.file_count,
             size_bytes=release.size_bytes,
@@ -77,7 +80,9 @@ def describe(*, slug: str, releases: Sequence[Release]) -> list[ReleaseView]:
             bad=release.bad,
             environments=shown.get(release.id, []),
             stripped=release.stripped,
-            url=settings.site_url(hosts.release_host(slug=slug, digest=release.digest)),
+            url=_url(slug, release),
+            job=None if release.state is ReleaseState.READY else release.job_id,
+            same_as=originals.get(release.same_as_id),
             version=release.version,
         )
         for release in releases
@@ -98,6 +103,32 @@ def describe_upload(*, slug: str, uploaded: PublishedUpload) -> ReleaseView:
             else None,
         }
     )
+
+
+def describe_deferred(*, slug: str, deferred: DeferredUpload) -> ReleaseView:
+    """Return the view of an upload that a job will finish."""
+    view = describe(slug=slug, releases=[deferred.release])[0]
+    return replace(view, job=deferred.job.public_id)
+
+
+def _is_known(release: Release) -> bool:
+    """Tell whether the digest is that of the content, which is unknown until it was unpacked."""
+    has_content = release.state in (ReleaseState.READY, ReleaseState.ARCHIVED)
+    return has_content and release.same_as_id is None
+
+
+def _url(slug: str, release: Release) -> str | None:
+    if not _is_known(release):
+        return None
+    return current_settings().site_url(hosts.release_host(slug=slug, digest=release.digest))
+
+
+def _numbers(ids: set[int | None]) -> dict[int | None, int]:
+    wanted = [one for one in ids if one]
+    if not wanted:
+        return {}
+    rows = db.session.execute(select(Release.id, Release.number).where(Release.id.in_(wanted)))
+    return dict(rows.all())
 
 
 def _published(promotion: Promotion | None) -> Published | None:

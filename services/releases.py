@@ -1,27 +1,19 @@
 """Releases: uploads become immutable, numbered, verified sets of files."""
 
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from sqlalchemy import Select, select, update
-from sqlalchemy.exc import IntegrityError
 
 from core.clock import utc_now
 from core.errors import InvalidInputError, NotFoundError, PreconditionError
-from core.extensions import site_store
-from core.settings import current_settings
 from models.engine import db
-from models.releases import Release, ReleaseState, Submission
+from models.releases import Release, Submission
 from models.sites import Site
-from services import access, audit, hosts
+from services import access, audit
 from services.actors import Actor
 from services.paging import Page, PageRequest, matching, paginate
-from services.storage_errors import translated_storage_errors
-from services.transaction import changed_rows, end_reading, repeatable, transaction
-from storage.inventory import ArchiveLimits, Strip
-from storage.locks import file_lock, release_lock_path
-from storage.spool import Readable
-from storage.store import ReceivedRelease
+from services.transaction import changed_rows, transaction
+from storage.inventory import Strip
 
 WRITE = ("sites:read", "releases:write")
 SORTABLE = {"number": Release.number, "created_at": Release.created_at}
@@ -107,7 +99,8 @@ def find_release(*, site: Site, number: int) -> Release:
 def resolve(*, site: Site, reference: int | str) -> Release:
     """Return the release that a number or `commit:<sha>` names.
 
-    Of several uploads of one commit the latest counts.
+    Of several uploads of one commit the latest counts. The number of an upload whose content
+    was there already names the older release.
 
     Raises:
         InvalidInputError: there is none.
@@ -121,54 +114,18 @@ def resolve(*, site: Site, reference: int | str) -> Release:
         raise InvalidInputError.field(
             "/release", "The site has no such release.", code="unknown_release"
         )
-    return release
+    return original(release)
 
 
-def receive(
-    *, actor: Actor, slug: str, stream: Readable, options: ReceiveOptions | None = None
-) -> Upload:
-    """Store an uploaded archive as a release.
+def original(release: Release) -> Release:
+    """Return the release that holds the content of `release`: mostly itself.
 
-    When this returns the files are durable and verified. Content that the site has already
-    makes no second release but one more submission. Nothing stays behind after a refusal.
-
-    Args:
-        actor: who uploads.
-        slug: the site.
-        stream: a zip, tar or tar.gz archive; the kind is told by its bytes.
-        options: how to read it and what the uploader says about it.
-
-    Raises:
-        InvalidInputError: the archive is refused (`archive_invalid`, `secret_file`).
-        LimitExceededError: it is larger than a setting allows.
-        InsufficientDiskError: the disk is full.
+    A large upload gets its number before its content is known. When that turns out to be there
+    already the number stands for the older release.
     """
-    site = access.find_site(actor=actor, slug=slug, scopes=WRITE)
-    options = options or ReceiveOptions()
-    settings = current_settings()
-    limits = ArchiveLimits(
-        max_upload_bytes=settings.max_upload_bytes,
-        max_release_bytes=settings.max_release_bytes,
-        max_files=settings.max_release_files,
-        max_file_bytes=settings.max_file_bytes,
-        max_path_depth=settings.max_path_depth,
-    )
-    store = site_store()
-    lock = file_lock(release_lock_path(store.layout.root, slug), exclusive=False, wait_seconds=None)
-    site_id = site.id
-    end_reading()
-    with translated_storage_errors(), ExitStack() as kept:
-        received = store.receive(
-            slug,
-            stream,
-            limits=limits,
-            strip=Strip(options.strip),
-            allow_secret_files=options.allow_secret_files,
-            when_spooled=lambda: kept.enter_context(lock),
-        )
-        upload = _submit(actor, site_id, received, options.note)
-        hosts.point_release(slug=slug, digest=received.manifest.digest)
-    return upload
+    if release.same_as_id is None:
+        return release
+    return db.session.get_one(Release, release.same_as_id)
 
 
 def update_release(
@@ -207,80 +164,6 @@ def update_release(
         )
         session.refresh(release)
     return release
-
-
-@repeatable(also=IntegrityError)
-def _submit(actor: Actor, site_id: int, received: ReceivedRelease, note: UploadNote) -> Upload:
-    """Write an upload down; equal content of the same moment is found on the next run."""
-    with transaction() as session:
-        site = session.get(Site, site_id, populate_existing=True)
-        if site is None:
-            raise NotFoundError("The site was deleted meanwhile.")
-        return _record(actor, site, received, note)
-
-
-def _record(actor: Actor, site: Site, received: ReceivedRelease, note: UploadNote) -> Upload:
-    session, now = db.session, utc_now()
-    release = session.scalar(
-        select(Release)
-        .where(Release.site_id == site.id, Release.digest == received.manifest.digest)
-        .with_for_update()
-    )
-    created = release is None
-    if release is None:
-        release = _new_release(actor, site, received)
-        session.add(release)
-        session.flush()  # the submission needs the id
-    submission = Submission(
-        release_id=release.id,
-        site_id=site.id,
-        user_id=actor.user_id,
-        created_at=now,
-        **vars(note),
-    )
-    session.add(submission)
-    session.flush()  # releases are ordered by the id of their latest submission
-    release.latest_submission_id = submission.id
-    release.message = note.message or release.message
-    release.submission_count += 1
-    release.state = ReleaseState.READY
-    release.verified_at = now
-    release.updated_at = now
-    release.version += 1
-    audit.record(
-        actor=actor,
-        action="release.created" if created else "release.submitted",
-        target=target(site, release.number),
-        after={"digest": release.digest, "commit": note.commit},
-    )
-    return Upload(
-        release=release, submission=submission, created=created, stripped=received.stripped
-    )
-
-
-def _new_release(actor: Actor, site: Site, received: ReceivedRelease) -> Release:
-    db.session.execute(
-        update(Site)
-        .where(Site.id == site.id)
-        .values(last_release_number=Site.last_release_number + 1)
-    )
-    number = db.session.scalars(select(Site.last_release_number).where(Site.id == site.id)).one()
-    now = utc_now()
-    return Release(
-        site_id=site.id,
-        number=number,
-        digest=received.manifest.digest,
-        state=ReleaseState.READY,
-        file_count=received.manifest.file_count,
-        size_bytes=received.manifest.size_bytes,
-        unique_bytes=received.new_bytes,
-        stripped=received.stripped,
-        submission_count=0,
-        version=0,
-        created_by_id=actor.user_id,
-        created_at=now,
-        updated_at=now,
-    )
 
 
 def _by_commit(site: Site, commit: str) -> Select[Release]:

@@ -1,6 +1,6 @@
 """Retention: which releases are kept, and how the others go."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -22,6 +22,7 @@ from services.transaction import end_reading, transaction
 from storage.errors import ReleaseInUseError, ReleaseMissingError
 from storage.locks import LockBusyError, file_lock, release_lock_path
 
+PRUNE = ("sites:read", "sites:write")
 DEFAULT_KEEP = 10
 UPLOAD_WAIT_SECONDS = 2.0
 DEFAULT_OLDER_THAN_DAYS = 30
@@ -44,14 +45,16 @@ def prune(
     keep: int = DEFAULT_KEEP,
     older_than_days: int = DEFAULT_OLDER_THAN_DAYS,
     dry_run: bool = False,
+    advance: Callable[[int, int], object] = lambda _done, _total: None,
 ) -> Pruned:
     """Delete the files of releases that are neither recent nor needed.
 
     Kept are the newest `keep`, whatever is younger than `older_than_days`, and everything that
     is live, the previous release of an environment, pinned, or being promoted. The rows stay as
-    `archived`, so that the history reads on.
+    `archived`, so that the history reads on. `advance` is told how many of how many are done,
+    and may end the work by raising.
     """
-    site = access.find_site(actor=actor, slug=slug, scopes=("sites:read", "sites:write"))
+    site = access.find_site(actor=actor, slug=slug, scopes=PRUNE)
     ready = _ready(site)
     doomed = _doomed(site, ready, keep, older_than_days)
     numbers = [release.number for release in ready]
@@ -62,7 +65,9 @@ def prune(
         freed = site_store().unique_bytes(slug, *digests)
         return _pruned(numbers, deleted, freed)
     freed, deleted = 0, set()
-    for number, latest in [(item.number, item.latest_submission_id) for item in doomed]:
+    wanted = [(item.number, item.latest_submission_id) for item in doomed]
+    for done, (number, latest) in enumerate(wanted):
+        advance(done, len(wanted))
         try:
             outcome = _archive(actor, site, number, latest)
         except LockBusyError:
@@ -71,6 +76,12 @@ def prune(
             deleted.add(number)
             freed += outcome
     return _pruned(numbers, deleted, freed)
+
+
+def doomed(*, actor: Actor, slug: str, keep: int, older_than_days: int) -> list[int]:
+    """Return the numbers of the releases that pruning would delete."""
+    site = access.find_site(actor=actor, slug=slug, scopes=PRUNE)
+    return [release.number for release in _doomed(site, _ready(site), keep, older_than_days)]
 
 
 def _pruned(numbers: list[int], deleted: set[int], freed_bytes: int) -> Pruned:
@@ -90,7 +101,7 @@ def delete_release(*, actor: Actor, slug: str, number: int) -> None:
     """
     site = access.find_site(actor=actor, slug=slug, scopes=("sites:read", "releases:write"))
     release = find_release(site=site, number=number)
-    if release.state is ReleaseState.ARCHIVED:
+    if release.state in (ReleaseState.ARCHIVED, ReleaseState.FAILED):
         return
     reasons = _reasons(site, release)
     latest = release.latest_submission_id

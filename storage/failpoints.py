@@ -10,6 +10,7 @@ import sys
 
 NAMES: set[str] = {
     "upload.spooled",
+    "keep.linked",
     "upload.objects_written",
     "upload.tree_linked",
     "upload.synced",

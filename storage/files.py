@@ -103,6 +103,21 @@ def write_durably(path: Path, data: bytes, *, mode: int = 0o644) -> None:
         os.close(descriptor)
 
 
+def keep_open_file(descriptor: int, path: Path, target: Path) -> None:
+    """Give an open file a further name that is durable, bytes and all, when this returns.
+
+    Args:
+        descriptor: of the file.
+        path: where it is found; below /proc for a file without a name.
+        target: the new name, on the same file system.
+    """
+    os.fsync(descriptor)
+    with opened_folder(target.parent) as folder:
+        # With a folder given, the link of /proc is followed; without one Python would link it.
+        os.link(path, target.name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=True)
+        os.fsync(folder)
+
+
 def rename(source: Path, target: Path) -> None:
     """Put `source` in the place of `target`; durable after `sync_folder`."""
     source.rename(target)

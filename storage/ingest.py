@@ -11,16 +11,17 @@ from storage.archives import ArchiveReader, open_archive
 from storage.blobs import Blobs
 from storage.content_types import content_type_of
 from storage.errors import ReleaseMissingError, SecretFileError
-from storage.inventory import ArchiveLimits, Inventory, Strip
+from storage.inventory import ArchiveLimits, InlineLimits, Inventory, Strip, TakesLongError
 from storage.layout import Layout
 from storage.locks import file_lock
 from storage.manifests import Manifest, ManifestEntry
 from storage.objects import ObjectStage
 from storage.secret_files import has_secret_content, has_secret_name
-from storage.spool import Readable, spooled
+from storage.spool import Readable, Spool, kept_spool, spooled
 from storage.staging import UploadFolder, upload_folder
 from storage.trees import check_tree, is_folder, seal_top
 
+Progress = Callable[[int, int], object]
 _TAKEN = {errno.EEXIST, errno.ENOTEMPTY}
 
 
@@ -36,6 +37,14 @@ class ReceivedRelease:
     stripped: str | None
     new_bytes: int
     was_present: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KeptUpload:
+    """An upload that is durable and not unpacked yet; `name` finds it again."""
+
+    name: str
+    size_bytes: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,6 +66,23 @@ def receive(
     when_spooled: Callable[[], object] | None = None,
 ) -> ReceivedRelease:
     """Store an archive as a release; everything of it is durable when this returns."""
+    received = receive_or_keep(layout, blobs, slug, stream, rules, when_spooled=when_spooled)
+    if isinstance(received, KeptUpload):
+        raise TypeError("without inline limits nothing is only kept")
+    return received
+
+
+def receive_or_keep(
+    layout: Layout,
+    blobs: Blobs,
+    slug: str,
+    stream: Readable,
+    rules: IngestRules,
+    *,
+    when_spooled: Callable[[], object] | None = None,
+    inline: InlineLimits | None = None,
+) -> ReceivedRelease | KeptUpload:
+    """Store an archive as a release, or only keep it when it holds more than `inline`."""
     with ExitStack() as reading, files.disk_full_reported(), upload_folder(layout) as folder:
         limits = rules.limits
         upload = spooled(stream, folder=folder.path, max_bytes=limits.max_upload_bytes)
@@ -64,16 +90,67 @@ def receive(
         failpoints.hit("upload.spooled")
         if when_spooled is not None:
             when_spooled()
-        inventory = Inventory(limits)
+        inventory = Inventory(limits, inline)
+        try:
+            reader = open_archive(spool, inventory)
+        except TakesLongError:
+            return _keep(layout, spool)
+        # The upload is forgotten before the sync, or its pages would be written out with the rest.
+        unpacking = _Unpacking(reader, inventory, rules, _no_progress, reading.close)
+        return unpacking.store(layout, blobs, slug, folder)
+
+
+def finish(
+    layout: Layout, blobs: Blobs, slug: str, name: str, rules: IngestRules, *, progress: Progress
+) -> ReceivedRelease:
+    """Store an upload that was kept as a release.
+
+    Raises:
+        FileNotFoundError: it is gone.
+    """
+    with (
+        files.disk_full_reported(),
+        upload_folder(layout) as folder,
+        kept_spool(layout.kept_upload(name)) as spool,
+    ):
+        inventory = Inventory(rules.limits)
         reader = open_archive(spool, inventory)
-        paths, stripped = inventory.paths(rules.strip)
+        unpacking = _Unpacking(reader, inventory, rules, progress, lambda: None)
+        return unpacking.store(layout, blobs, slug, folder)
+
+
+def _keep(layout: Layout, spool: Spool) -> KeptUpload:
+    name = files.new_name("kept")
+    files.make_folder(layout.kept, mode=0o700)
+    spool.keep(layout.kept_upload(name))
+    failpoints.hit("keep.linked")
+    return KeptUpload(name, spool.size_bytes)
+
+
+def _no_progress(_done: int, _total: int) -> None:
+    """Tell nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Unpacking:
+    """An accepted archive on its way to become a release."""
+
+    reader: ArchiveReader
+    inventory: Inventory
+    rules: IngestRules
+    progress: Progress
+    forget_upload: Callable[[], object]
+
+    def store(
+        self, layout: Layout, blobs: Blobs, slug: str, folder: UploadFolder
+    ) -> ReceivedRelease:
+        """Write the contents, sync them, and give them their place as a release."""
+        paths, stripped = self.inventory.paths(self.rules.strip)
         with _stage(blobs, folder.path) as objects:
-            manifest = _store_contents(reader, paths, objects, rules)
+            manifest = _store_contents(self, paths, objects)
             failpoints.hit("upload.objects_written")
-            # Forgotten before the sync, or its pages would be written out with the rest.
-            reading.close()
-            release = _Publication(layout, slug, manifest, objects, folder)
-            was_present = release.publish()
+            self.forget_upload()
+            was_present = _Publication(layout, slug, manifest, objects, folder).publish()
         failpoints.hit("upload.done")
         return ReceivedRelease(manifest, stripped, objects.new_bytes, was_present)
 
@@ -87,16 +164,16 @@ def _stage(blobs: Blobs, folder: Path) -> Iterator[ObjectStage]:
         yield objects
 
 
-def _store_contents(
-    reader: ArchiveReader, paths: list[str], objects: ObjectStage, rules: IngestRules
-) -> Manifest:
+def _store_contents(unpacking: _Unpacking, paths: list[str], objects: ObjectStage) -> Manifest:
     secrets: list[str] = []
+    rules = unpacking.rules
     if not rules.allow_secret_files:
         secrets = [path for path in paths if has_secret_name(path)]
         if secrets:
             raise SecretFileError(tuple(secrets))
-    entries = []
-    for path, (entry, chunks) in zip(paths, reader.contents(), strict=True):
+    entries: list[ManifestEntry] = []
+    for path, (entry, chunks) in zip(paths, unpacking.reader.contents(), strict=True):
+        unpacking.progress(len(entries), len(paths))
         watched = chunks if rules.allow_secret_files else _watched(path, chunks, secrets)
         sha256 = objects.store(path, watched, entry.size_bytes)
         entries.append(ManifestEntry(path, sha256, entry.size_bytes, content_type_of(path)))

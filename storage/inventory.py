@@ -23,6 +23,18 @@ class ArchiveLimits:
     max_path_depth: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class InlineLimits:
+    """How much may be unpacked while somebody waits for the answer."""
+
+    max_files: int
+    max_bytes: int
+
+
+class TakesLongError(Exception):
+    """The archive holds more than is unpacked while somebody waits."""
+
+
 class Strip(StrEnum):
     """What to do about one folder that encloses everything in the archive."""
 
@@ -41,10 +53,14 @@ class ArchiveEntry(NamedTuple):
 
 
 class Inventory:
-    """Collects entries and refuses the first that breaks a rule or a limit."""
+    """Collects entries and refuses the first that breaks a rule or a limit.
 
-    def __init__(self, limits: ArchiveLimits) -> None:
+    With `inline` it also stops, by TakesLongError, when there is more than that.
+    """
+
+    def __init__(self, limits: ArchiveLimits, inline: InlineLimits | None = None) -> None:
         self.limits = limits
+        self._inline = inline
         self.max_entries = limits.max_files * (1 + FOLDERS_PER_FILE)
         self.files: list[ArchiveEntry] = []
         self._total_bytes = 0
@@ -74,6 +90,9 @@ class Inventory:
             self._stop("MAX_RELEASE_BYTES", limits.max_release_bytes, self._total_bytes)
         if files > limits.max_files or self._entries > self.max_entries:
             self._stop("MAX_RELEASE_FILES", limits.max_files, self._entries)
+        inline = self._inline
+        if inline and (files > inline.max_files or self._total_bytes > inline.max_bytes):
+            raise TakesLongError
 
     def _stop(self, setting: str, limit: int, actual: int, entry: str | None = None) -> None:
         raise LimitReachedError(setting=setting, limit=limit, actual=actual, entry=entry)

@@ -10,6 +10,7 @@ _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _NAME = re.compile(_LABEL)
 _HOST = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_KEPT = re.compile(r"kept-[0-9a-f]{16}")
 _RESERVED = {"releases", "manifests"}
 
 
@@ -67,6 +68,14 @@ class Layout:
     @property
     def staging(self) -> Path:
         return self.root / ".staging"
+
+    @property
+    def kept(self) -> Path:
+        """Uploads that a job will finish."""
+        return self.root / ".kept"
+
+    def kept_upload(self, name: str) -> Path:
+        return self.kept / _checked(_KEPT, name, "name of an upload")
 
     @property
     def staging_lock(self) -> Path:

@@ -1,6 +1,7 @@
 """All of the storage behind one object: the sites folder and what may be done with it."""
 
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -14,8 +15,16 @@ from storage.errors import ReleaseMissingError
 from storage.exports import archive_chunks, open_entry
 from storage.hosts import Hosts
 from storage.imports import ImportStage, importing
-from storage.ingest import IngestRules, ReceivedRelease, receive
-from storage.inventory import ArchiveLimits, Strip
+from storage.ingest import (
+    IngestRules,
+    KeptUpload,
+    Progress,
+    ReceivedRelease,
+    finish,
+    receive,
+    receive_or_keep,
+)
+from storage.inventory import ArchiveLimits, InlineLimits, Strip
 from storage.journals import Journal
 from storage.layout import Layout
 from storage.locks import file_lock
@@ -27,7 +36,7 @@ from storage.staging import check_device, sweep_staging
 from storage.trees import TreeReport
 from storage.variants import compress_release, remove_variants, variant_path
 
-__all__ = ["DriftReport", "ReceivedRelease", "SiteStore", "TreeReport"]
+__all__ = ["DriftReport", "KeptUpload", "ReceivedRelease", "SiteStore", "TreeReport"]
 
 
 class SiteStore:
@@ -82,6 +91,60 @@ class SiteStore:
         self.layout.site(slug)
         rules = IngestRules(limits=limits, strip=strip, allow_secret_files=allow_secret_files)
         return receive(self.layout, self._blobs, slug, stream, rules, when_spooled=when_spooled)
+
+    def receive_or_keep(
+        self,
+        slug: str,
+        stream: Readable,
+        *,
+        limits: ArchiveLimits,
+        inline: InlineLimits,
+        strip: Strip,
+        allow_secret_files: bool,
+        when_spooled: Callable[[], object],
+    ) -> ReceivedRelease | KeptUpload:
+        """Store an upload like `receive`, or only keep it when it holds more than `inline`.
+
+        What was kept is durable, and `finish` makes a release of it.
+        """
+        self.layout.site(slug)
+        rules = IngestRules(limits=limits, strip=strip, allow_secret_files=allow_secret_files)
+        parts = (self.layout, self._blobs, slug, stream, rules)
+        return receive_or_keep(*parts, inline=inline, when_spooled=when_spooled)
+
+    def finish(
+        self,
+        slug: str,
+        name: str,
+        *,
+        limits: ArchiveLimits,
+        strip: Strip,
+        allow_secret_files: bool,
+        progress: Progress,
+    ) -> ReceivedRelease:
+        """Store an upload that `receive` kept as a release; the upload stays until it is dropped.
+
+        `progress` is told files done and files in all; whatever it raises ends the work and
+        leaves nothing.
+
+        Raises:
+            FileNotFoundError: the upload is gone.
+            ArchiveRefusedError, SecretFileError, LimitReachedError, DiskFullError: see `receive`.
+        """
+        self.layout.site(slug)
+        rules = IngestRules(limits=limits, strip=strip, allow_secret_files=allow_secret_files)
+        return finish(self.layout, self._blobs, slug, name, rules, progress=progress)
+
+    def kept_uploads(self, *, older_than_seconds: float) -> list[str]:
+        """Return the names of uploads that were kept for that long."""
+        if not self.layout.kept.is_dir():
+            return []
+        newest = time.time() - older_than_seconds
+        return [path.name for path in self.layout.kept.iterdir() if path.lstat().st_ctime <= newest]
+
+    def drop_upload(self, name: str) -> None:
+        """Forget an upload that was kept; an unknown one is fine."""
+        self.layout.kept_upload(name).unlink(missing_ok=True)
 
     def has_release(self, slug: str, digest: str) -> bool:
         """Tell whether the files of a release are here."""

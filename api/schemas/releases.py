@@ -82,7 +82,11 @@ class ReleaseOut(Schema):
     """An immutable, complete set of files."""
 
     number = fields.Integer(required=True, metadata={"example": 12})
-    digest = fields.String(required=True, metadata={"example": SHA256})
+    digest = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"example": SHA256, "description": "Null until the files are known."},
+    )
     state = fields.String(
         required=True, validate=validate.OneOf(["processing", "ready", "failed", "archived"])
     )
@@ -108,7 +112,14 @@ class ReleaseOut(Schema):
         allow_none=True,
         metadata={"description": "The enclosing folder that was dropped."},
     )
-    url = fields.String(required=True)
+    url = fields.String(required=True, allow_none=True)
+    job = fields.String(
+        allow_none=True, metadata={"description": "The job that brings the files, or failed to."}
+    )
+    same_as = fields.Integer(
+        allow_none=True,
+        metadata={"description": "The older release with the same content; promoted instead."},
+    )
 
 
 class ReleasesQuery(PageQuery):

@@ -61,6 +61,12 @@ class PruneIn(Schema):
     dry_run = fields.Boolean(load_default=False)
 
 
+class PruneJobOut(Schema):
+    """The job that prunes."""
+
+    job = fields.String(required=True)
+
+
 class PrunedOut(Schema):
     """Numbers of the releases that went and stayed."""
 

@@ -47,7 +47,7 @@ class Installation:
 
 
 @contextmanager
-def running_installation(data_dir: Path) -> Iterator[Installation]:
+def running_installation(data_dir: Path, **environment: str) -> Iterator[Installation]:
     """Make an installation and serve its API until the block ends."""
     make_secrets(data_dir)
     for arguments in (("db", "upgrade"), ("setup",)):
@@ -64,7 +64,7 @@ def running_installation(data_dir: Path) -> Iterator[Installation]:
                 *("--bind", f"fd://{listener.fileno()}"),
             ],
             cwd=REPOSITORY,
-            env=_environment(data_dir),
+            env={**_environment(data_dir), **environment},
             pass_fds=(listener.fileno(),),
             stdout=output,
             stderr=output,
@@ -76,6 +76,21 @@ def running_installation(data_dir: Path) -> Iterator[Installation]:
     finally:
         process.terminate()
         process.wait(STOP_SECONDS)
+
+
+@contextmanager
+def running_worker(data_dir: Path) -> Iterator[None]:
+    """Run a worker until the block ends."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", "import app; app.main()", "worker"],
+        cwd=REPOSITORY,
+        env=_environment(data_dir),
+    )
+    try:
+        yield
+    finally:
+        process.terminate()
+        assert process.wait(STOP_SECONDS) == 0
 
 
 def _environment(data_dir: Path) -> dict[str, str]:

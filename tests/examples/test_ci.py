@@ -9,7 +9,12 @@ from zlib import crc32
 
 import pytest
 
-from tests.examples.installation import REPOSITORY, Installation, running_installation
+from tests.examples.installation import (
+    REPOSITORY,
+    Installation,
+    running_installation,
+    running_worker,
+)
 from tests.services_guard import required_program
 
 SCRIPT = REPOSITORY / "examples" / "ci-promote.sh"
@@ -212,3 +217,36 @@ def _job(
         timeout=60,
         check=False,
     )
+
+
+@pytest.fixture(scope="module")
+def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """An installation where each upload is large and nobody may hold a thread by waiting."""
+    required_program("curl")
+    data_dir = tmp_path_factory.mktemp("busy")
+    limits = {"INLINE_RELEASE_FILES": "0", "WEB_THREADS": "1"}
+    with running_installation(data_dir, **limits) as running, running_worker(data_dir):
+        yield running
+
+
+def test_the_script_waits_for_the_job_of_a_large_site(busy: Installation, tmp_path: Path) -> None:
+    busy.relevo("sites", "create", "large")
+    token = busy.token("--preset", "deploy")
+
+    result = _run(busy, "large", _folder(tmp_path), token)
+
+    assert (result.returncode, result.stderr) == (0, "")
+    assert busy.live("main", slug="large") == 1
+
+
+def test_the_script_fails_when_the_job_refuses_a_large_site(
+    busy: Installation, tmp_path: Path
+) -> None:
+    busy.relevo("sites", "create", "secret")
+    folder = _folder(tmp_path)
+    (folder / ".env").write_text("PASSWORD=1")
+
+    result = _run(busy, "secret", folder, busy.token("--preset", "deploy"))
+
+    assert result.returncode == 1
+    assert "secret_file" in result.stderr

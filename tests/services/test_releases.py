@@ -9,7 +9,7 @@ from core.errors import ErrorCode
 from core.extensions import site_store
 from models.engine import db
 from models.releases import ReleaseState, Submission
-from services import release_views, releases
+from services import receiving, release_views, releases
 from services.paging import PageRequest
 from services.releases import ReceiveOptions, ReleaseChange
 from tests.archives.zip_maker import simple_zip
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.usefixtures("inside")
 
 
 def _receive(data: bytes, **options: object) -> releases.Upload:
-    return releases.receive(
+    return receiving.receive(
         actor=OPERATOR,
         slug="web",
         stream=io.BytesIO(data),
@@ -146,7 +146,7 @@ def test_an_upload_that_breaks_off_leaves_nothing() -> None:
             raise OSError("the connection was lost")
 
     with pytest.raises(OSError, match="connection"):
-        releases.receive(actor=OPERATOR, slug="web", stream=Broken())
+        receiving.receive(actor=OPERATOR, slug="web", stream=Broken())
 
     assert staged() == []
 

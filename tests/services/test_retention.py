@@ -38,8 +38,10 @@ from tests.threads import together
 pytestmark = pytest.mark.usefixtures("inside")
 
 
-def _prune(keep: int = 1, days: int = 0, **options: bool) -> Pruned:
-    return retention.prune(actor=OPERATOR, slug="web", keep=keep, older_than_days=days, **options)
+def _prune(keep: int = 1, days: int = 0, *, dry_run: bool = False) -> Pruned:
+    return retention.prune(
+        actor=OPERATOR, slug="web", keep=keep, older_than_days=days, dry_run=dry_run
+    )
 
 
 def _delete(number: int) -> None:
