@@ -17,7 +17,7 @@ from tests.people import Answer, Caller, People, make_people
 FIELDS = {
     "number", "digest", "state", "file_count", "size_bytes", "unique_bytes", "message", "commit",
     "source_url", "created_by", "created_at", "submissions", "verified_at", "pinned", "bad",
-    "environments", "published", "stripped", "url",
+    "environments", "published", "stripped", "url", "job", "same_as",
 }  # fmt: skip
 LIST = "/sites/web/releases"
 NOISE = hashlib.shake_128(b"noise").digest(4000)

@@ -20,6 +20,20 @@ with create_app().app_context():
     getattr(site_store(), sys.argv[1])(older_than_seconds=0)
 """
 
+UPLOAD_LARGE = """
+import io, sys
+from app import create_app
+from services import uploads
+from services.actors import cli_actor
+from services.releases import ReceiveOptions
+from tests.archives.zip_maker import simple_zip
+with create_app().app_context():
+    stream = io.BytesIO(simple_zip({"index.html": b"large"}))
+    uploads.upload(
+        actor=cli_actor(), slug=sys.argv[1], stream=stream, to="none", options=ReceiveOptions()
+    )
+"""
+
 
 @dataclass
 class Stage:
@@ -58,13 +72,13 @@ class Stage:
         """Upload a release that is served nowhere."""
         self.spare = self.upload(site_files(self.mark(), 4)).number("number")
 
-    def run_alone(self, code: str, *words: str, failpoint: str = "") -> None:
+    def run_alone(self, code: str, *words: str, failpoint: str = "", **environment: str) -> None:
         """Run something on the installation in a process of its own."""
         with self.installation.log.open("ab") as log:
             subprocess.run(
                 [sys.executable, "-c", code, *words],
                 cwd=REPOSITORY,
-                env={**self.installation.environment, "FAILPOINT": failpoint},
+                env={**self.installation.environment, "FAILPOINT": failpoint, **environment},
                 stderr=log,
                 timeout=COMMAND_SECONDS,
                 check=False,
@@ -202,6 +216,10 @@ def _sweep_staging(stage: Stage, point: str) -> None:
     stage.run_alone(SWEEP, "sweep_staging", failpoint=point)
 
 
+def _upload_large(stage: Stage, point: str) -> None:
+    stage.run_alone(UPLOAD_LARGE, "web", failpoint=point, INLINE_RELEASE_FILES="0")
+
+
 PROMOTION = Scenario(_promote, _second_in_main)
 ROLLBACK = Scenario(_roll_back, _second_in_main)
 POINT_HOST = Scenario(_set_domains(["www.example.org"]), _set_domains([]))
@@ -209,6 +227,7 @@ HEALING = Scenario(_upload_healing, _damage_blob, _heal)
 
 SCENARIOS: tuple[tuple[str, Scenario], ...] = (
     ("upload.", Scenario(_upload)),
+    ("keep.", Scenario(_upload_large)),
     ("heal.rewritten", HEALING),
     ("heal.exchanged", Scenario(_upload_healing, _lose_file, _heal)),
     ("journal.", PROMOTION),

@@ -1,12 +1,14 @@
 """Run one scenario in a process of its own, which dies at a failpoint."""
 
+import io
 import subprocess
 import sys
 from pathlib import Path
 
-from storage import SiteStore, failpoints
+from storage import SiteStore, Strip, failpoints
+from storage.inventory import InlineLimits
 from tests.archives.zip_maker import simple_zip
-from tests.storage.stores import SITE, receive, release_of, show
+from tests.storage.stores import LIMITS, SITE, receive, release_of, show
 
 NEW_SITE = {**SITE, "index.html": b"<h1>new</h1>"}
 KILLED = -9
@@ -21,6 +23,18 @@ def run(store: SiteStore, scenario: str, failpoint: str) -> int:
 
 def upload(store: SiteStore) -> None:
     receive(store, simple_zip(NEW_SITE))
+
+
+def keep(store: SiteStore) -> None:
+    store.receive_or_keep(
+        "web",
+        io.BytesIO(simple_zip(NEW_SITE)),
+        limits=LIMITS,
+        inline=InlineLimits(max_files=0, max_bytes=0),
+        strip=Strip.AUTO,
+        allow_secret_files=False,
+        when_spooled=lambda: None,
+    )
 
 
 def switch(store: SiteStore) -> None:
@@ -75,6 +89,7 @@ SCENARIOS = {
     scenario.__name__: scenario
     for scenario in (
         upload,
+        keep,
         switch,
         roll_back,
         write_journal,

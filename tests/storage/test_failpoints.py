@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from storage import SiteStore, failpoints
+from storage import SiteStore, Strip, failpoints
 from tests.storage import crashing
 from tests.storage.crashing import KILLED, NEW_SITE
 from tests.storage.stores import (
+    LIMITS,
     SITE,
     blobs,
     contents,
@@ -80,6 +81,27 @@ def test_a_killed_upload_is_there_whole_or_not_at_all(store: SiteStore, point: s
     new = release_of(store, NEW_SITE)
     assert contents(tree_of(store, new)) == NEW_SITE
     assert store.verify("web", new, full=True).clean
+
+
+def test_an_upload_that_was_kept_survives_the_process_that_kept_it(store: SiteStore) -> None:
+    code = crashing.run(store, "keep", "keep.linked")
+
+    (name,) = store.kept_uploads(older_than_seconds=-1)
+    store.sweep_staging(older_than_seconds=0)
+    told: list[tuple[int, int]] = []
+    received = store.finish(
+        "web",
+        name,
+        limits=LIMITS,
+        strip=Strip.AUTO,
+        allow_secret_files=False,
+        progress=lambda done, total: told.append((done, total)),
+    )
+    assert code == KILLED
+    assert contents(tree_of(store, received.manifest.digest)) == NEW_SITE
+    assert told == [(done, len(NEW_SITE)) for done in range(len(NEW_SITE))]
+    store.drop_upload(name)
+    assert store.kept_uploads(older_than_seconds=-1) == []
 
 
 @pytest.mark.parametrize("point", SWITCH_POINTS)
