@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-# Two for each core: many tests wait for a server to start.
+# Two for each core: many tests wait for a server to start. Each file makes its server once.
 TEST_PROCESSES ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
 
 .DEFAULT_GOAL := help
@@ -24,7 +24,7 @@ dev: $(VENV)/installed ## like run, but reload the API when a file changes
 	@exec $(BIN)/relevo serve --stop-with-parent
 
 test: $(VENV)/installed-dev ## run the tests; needs no service
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
 
 check: $(VENV)/installed-dev ## lint, format, types, import rules, security rules
 	$(BIN)/ruff check .

@@ -1,6 +1,8 @@
 """Installations with people in them, made directly, so that a test says only what matters."""
 
+import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +18,7 @@ from api.access_tokens import issue_access_token
 from app import create_app
 from config import load_settings
 from core.clock import utc_now
+from core.settings import Settings
 from models.engine import Base, db
 from models.roles import Role
 from models.sites import Membership, Site
@@ -93,6 +96,13 @@ class People:
     """One installation and whoever is needed in it."""
 
     app: Flask
+
+    @property
+    def data_dir(self) -> Path:
+        """The folder in which everything of this installation lies."""
+        settings = self.app.extensions["relevo.settings"]
+        assert isinstance(settings, Settings)
+        return settings.data_dir
 
     @property
     def nobody(self) -> Caller:
@@ -212,14 +222,52 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return data_dir
 
 
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data folder of every test's installation, one after the other."""
+    return tmp_path_factory.mktemp("home")
+
+
+@lru_cache(maxsize=4)
+def _app_of(data_dir: Path, place: tuple[tuple[str, str], ...]) -> Flask:
+    """Return the application on a data folder; making one costs more than most tests do."""
+    return create_app(load_settings({**ENVIRONMENT, "DATA_DIR": str(data_dir), **dict(place)}))
+
+
+@contextmanager
+def _extensions_kept(app: Flask) -> Iterator[None]:
+    """Undo what a test registers on the application."""
+    kept = {
+        name: dict(value) if type(value) is dict else value
+        for name, value in app.extensions.items()
+    }
+    yield
+    app.extensions.clear()
+    app.extensions.update(kept)
+
+
 @pytest.fixture
-def people(template: Path, tmp_path: Path) -> Iterator[People]:
+def people(template: Path, home: Path) -> Iterator[People]:
     """A fresh installation."""
+    shutil.rmtree(home)
+    home.mkdir(mode=0o700)
+    engines.copy_database(template, home)
+    people = People(_app_of(home, tuple(engines.settings_of(home).items())))
+    with _extensions_kept(people.app):
+        yield people
+    with people.app.app_context():
+        db.session.remove()
+        db.engine.dispose()
+    engines.give_back_database(home)
+
+
+@pytest.fixture
+def own_people(template: Path, tmp_path: Path) -> Iterator[People]:
+    """A fresh installation in `tmp_path` with an application of its own."""
     engines.copy_database(template, tmp_path)
-    place = {"DATA_DIR": str(tmp_path), **engines.settings_of(tmp_path)}
-    app = create_app(load_settings({**ENVIRONMENT, **place}))
-    yield People(app)
-    with app.app_context():
+    people = People(_app_of.__wrapped__(tmp_path, tuple(engines.settings_of(tmp_path).items())))
+    yield people
+    with people.app.app_context():
         db.session.remove()
         db.engine.dispose()
     engines.give_back_database(tmp_path)

@@ -5,8 +5,14 @@ import pytest
 from tests.cli.commands import Relevo
 from tests.people import People
 from tests.people import inside as inside
-from tests.people import people as people
+from tests.people import own_people as own_people
 from tests.people import template as template
+
+
+@pytest.fixture
+def people(own_people: People) -> People:
+    """An installation with an application of its own: commands may leave traces on theirs."""
+    return own_people
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ def token(installation: Installation) -> str:
 def slug(installation: Installation, request: pytest.FixtureRequest) -> str:
     """Make a site of the test's own."""
     name = f"site-{crc32(request.node.name.encode())}"
-    installation.relevo("sites", "create", name)
+    installation.make_site(name)
     return name
 
 
@@ -82,7 +82,7 @@ def test_the_script_publishes_and_promotes_what_it_uploaded(
         f"main shows it: http://{slug}.localhost:8080/",
     ]
     assert installation.live("main", slug=slug) == 1
-    environments = json.loads(installation.relevo("sites", "show", slug, "--json"))["environments"]
+    environments = installation.call("GET", f"/sites/{slug}/environments")["items"]
     assert {place["commit"] for place in environments} == {SHA}
 
 
@@ -106,8 +106,7 @@ def test_a_repeated_attempt_counts_once(
     result = _run(installation, slug, folder, token, **attempt)
 
     assert result.returncode == 0, result.stderr
-    document = json.loads(installation.relevo("sites", "push", slug, str(folder), "--json"))
-    assert document["release"]["submissions"] == 2  # the script's one and this push
+    assert installation.call("GET", f"/sites/{slug}/releases/1")["submissions"] == 1
 
 
 def test_a_refused_upload_is_printed_and_fails(
@@ -129,7 +128,7 @@ def test_a_refused_promotion_is_printed_and_fails(
 ) -> None:
     _run(installation, slug, _folder(tmp_path / "one", "one"), token)
     _run(installation, slug, _folder(tmp_path / "two", "two"), token)
-    installation.relevo("sites", "rollback", slug)
+    installation.call("POST", f"/sites/{slug}/rollback", {})
 
     result = _run(installation, slug, _folder(tmp_path / "three", "three"), token)
 

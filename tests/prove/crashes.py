@@ -20,7 +20,7 @@ THRESHOLDS = {
     "mixed bodies": "== 0",
     "slowest recovery in seconds": "<= 5",
 }
-ROUNDS, QUICK_ROUNDS = 200, 6
+ROUNDS, QUICK_ROUNDS = 200, 3
 LONGEST_WORK_SECONDS = 1.5
 AGREE_SECONDS = 20.0
 MOST_SECONDS = 2 * 3600.0
