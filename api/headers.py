@@ -30,6 +30,7 @@ ALLOWED_HEADERS = [
     "Idempotency-Key",
     "If-Match",
     "If-None-Match",
+    "Last-Event-ID",
     REQUEST_ID_HEADER,
 ]
 DATA_POLICY = "default-src 'none'; frame-ancestors 'none'"

@@ -12,6 +12,7 @@ from api import (
     auth,
     docs,
     errors,
+    events,
     headers,
     jobs,
     members,
@@ -31,6 +32,8 @@ from api import (
     webhooks,
 )
 from api.errors import RelevoApi
+from api.event_streams import READER
+from services.event_reader import EventReader
 
 TITLE = "Relevo"
 NAMESPACES: tuple[Callable[[], Namespace], ...] = (
@@ -47,6 +50,7 @@ NAMESPACES: tuple[Callable[[], Namespace], ...] = (
     tags.namespace,
     approval_policies.namespace,
     webhooks.namespace,
+    events.namespace,
     server.namespace,
 )
 EXTENSION = "relevo.api"
@@ -75,6 +79,7 @@ def mount(app: Flask, *, extra: Sequence[Callable[[], Namespace]] = ()) -> None:
         api.add_namespace(namespace())
     app.register_blueprint(blueprint)
     app.extensions[EXTENSION] = api
+    app.extensions[READER] = EventReader()
     docs.register(app, api, settings)
     operations.register(app)
     reset_page.register(app)

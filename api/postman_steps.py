@@ -297,6 +297,11 @@ _CLEAN_UP = Chapter(
     "Records and cleaning up",
     (
         Step(operation="list_audit", query={"per_page": "5"}),
+        Step(
+            operation="get_events",
+            name="What has happened to the site, without waiting for more",
+            query={"timeout_seconds": "0", "last_event_id": "0", "topics": "promotion.*"},
+        ),
         Step(operation="get_audit_verify"),
         Step(operation="delete_tokens_by_id", path={"id": "{{token_id}}"}),
         Step(operation="delete_sites_members_by_username"),

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from gunicorn.glogging import Logger
 
-from core import logs
+from core import draining, logs
 from core.child import end_with_parent
 from core.settings import Settings
 
@@ -23,6 +23,7 @@ HEARTBEAT_SECONDS = 60
 class Worker(Protocol):
     """What is used of gunicorn's worker."""
 
+    alive: bool
     ppid: int
 
 
@@ -93,8 +94,9 @@ def post_fork(_server: object, worker: Worker) -> None:
         os._exit(0)
 
 
-def post_worker_init(_worker: Worker) -> None:
-    """Leave Ctrl-C to the parent in the workers too."""
+def post_worker_init(worker: Worker) -> None:
+    """Leave Ctrl-C to the parent in the workers too, and let streams see when it ends."""
+    draining.watch(worker)
     _ignore_interrupts()
 
 

@@ -44,8 +44,12 @@ class RedisLink:
         """False from the first call that failed until a probe succeeded."""
         return self._well
 
-    def call(self, work: "Callable[[Redis], T]") -> T:
+    def call(self, work: "Callable[[Redis], T]", *, may_wait: bool = False) -> T:
         """Run `work` with the client.
+
+        Args:
+            work: what to ask.
+            may_wait: it waits for something; else taking long counts as a failure.
 
         Raises:
             RedisDownError: at once while Redis is left alone, else when it fails.
@@ -58,7 +62,7 @@ class RedisLink:
         except self._errors as error:
             self._leave_alone(type(error).__name__)
             raise RedisDownError(str(error)) from error
-        if monotonic() - began > PATIENCE_SECONDS:
+        if not may_wait and monotonic() - began > PATIENCE_SECONDS:
             self._leave_alone("slow")
         return result
 

@@ -4,6 +4,7 @@ from models.access_grants import AccessGrant
 from models.approval_policies import ApprovalPolicy
 from models.audit import AuditEvent, AuditHead, OutboxEvent
 from models.environments import Domain, Environment
+from models.event_tickets import EventTicket
 from models.idempotency import IdempotencyKey
 from models.jobs import Job, JobLogLine, Schedule
 from models.mail import OutgoingMail
@@ -30,6 +31,7 @@ MODELS = (
     Contact,
     Domain,
     Environment,
+    EventTicket,
     IdempotencyKey,
     Job,
     JobLogLine,

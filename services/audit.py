@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 from sqlalchemy import bindparam, insert, select, update
 
+from core.bell import ring
 from core.clock import isoformat, utc_now
 from core.ids import new_public_id
 from core.settings import current_settings
 from models.audit import AuditEvent, AuditHead, OutboxEvent
 from models.engine import Base
 from services.actors import Actor
-from services.transaction import repeatable, transaction
+from services.transaction import after_commit, repeatable, transaction
 
 HEAD_ID = 1
 GENESIS_HASH = "0" * 64
@@ -72,6 +73,7 @@ def record(
         connection.execute(_MOVE_HEAD, {"new_count": count + 1, "new_hash": new_hash})
         connection.execute(_ADD_EVENT, values)
         connection.execute(_TELL, _told(values))
+        after_commit(ring)
 
 
 def chain_hash(event: AuditEvent, previous_hash: str) -> str:

@@ -85,7 +85,7 @@ def after_commit(callback: Callable[[], None]) -> None:
     """Call `callback` once the open unit of work is committed; never when it is rolled back.
 
     For bells that wake somebody who will look at the rows, so that nobody looks too early. The
-    callback must not raise: the change has happened.
+    callback must not raise: the change has happened. One that is given again is called once.
 
     Raises:
         RuntimeError: no unit of work is open.
@@ -93,7 +93,8 @@ def after_commit(callback: Callable[[], None]) -> None:
     info = db.session().info
     if not info.get(_OPEN):
         raise RuntimeError("no unit of work is open")
-    info[_AFTERWARDS].append(callback)
+    if callback not in info[_AFTERWARDS]:
+        info[_AFTERWARDS].append(callback)
 
 
 def repeatable(

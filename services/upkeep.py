@@ -9,12 +9,15 @@ from sqlalchemy import Select, delete, func, or_, select, update
 from core.clock import utc_now
 from core.clockwork import is_stopping
 from core.extensions import site_store
+from models.audit import OutboxEvent
 from models.engine import db
+from models.event_tickets import EventTicket
 from models.idempotency import IdempotencyKey
 from models.releases import Release, ReleaseState
 from models.sessions import LoginAttempt, RefreshToken, UserSession
 from models.sites import Site
 from services import drift, leftovers
+from services.events import EVENTS_KEPT_DAYS
 from services.storage_errors import translated_storage_errors
 from services.transaction import changed_rows, end_reading, transaction
 
@@ -102,7 +105,7 @@ def sweep() -> int:
 
 
 def forget() -> int:
-    """Delete stored answers, sessions and counters that serve no purpose any more."""
+    """Delete stored answers, sessions, counters, tickets and events that serve no purpose now."""
     now = utc_now()
     stale = now - timedelta(days=FORGET_AFTER_DAYS)
     statements = (
@@ -113,6 +116,12 @@ def forget() -> int:
         delete(RefreshToken).where(RefreshToken.expires_at < now - timedelta(days=1)),
         delete(UserSession).where(
             or_(UserSession.expires_at < stale, UserSession.revoked_at < stale)
+        ),
+        delete(EventTicket).where(EventTicket.expires_at < now),
+        delete(OutboxEvent).where(
+            OutboxEvent.at < now - timedelta(days=EVENTS_KEPT_DAYS),
+            # The newest one stays: SQLite would give its number out again.
+            OutboxEvent.id < (db.session.scalar(select(func.max(OutboxEvent.id))) or 0),
         ),
     )
     with transaction():

@@ -115,5 +115,6 @@ def _call(caller: Caller, key: str, rule: Rule) -> int:
     path = re.sub(r"<(?:\w+:)?(\w+)>", lambda match: values[match[1]], template)
     if template.endswith("/plan"):
         path += "?from=test&to=main"
+    path += f"?{rule.query}" if rule.query else ""
     headers = {"If_Match": "*"} if method == "PATCH" else {}
     return caller.call(method, path, body_of(rule), **headers).status_code

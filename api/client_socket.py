@@ -1,0 +1,54 @@
+"""The connection behind a stream: has the client gone, and does it keep up?
+
+WSGI says nothing of this. gunicorn hands the socket to the application; under a server that does
+not, a client that went away is only noticed when something is sent to it.
+"""
+
+import select
+import socket
+import struct
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+SEND_SECONDS = 10
+_GONE = select.POLLRDHUP | select.POLLHUP | select.POLLERR | select.POLLNVAL
+
+
+class ClientSocket:
+    """The socket of one request, which still belongs to the server."""
+
+    def __init__(self, environ: Mapping[str, Any]) -> None:  # Any: WSGI
+        found = environ.get("gunicorn.socket")
+        self._socket: socket.socket | None = found if isinstance(found, socket.socket) else None
+        if self._socket is not None:
+            # Nobody holds a thread for longer than this by not reading what it is sent.
+            self._socket.setsockopt(
+                socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", SEND_SECONDS, 0)
+            )
+
+    def is_gone(self) -> bool:
+        """Tell whether the client has closed the connection."""
+        return bool(self._poll(select.POLLRDHUP, seconds=0) & _GONE)
+
+    def is_ready(self) -> bool:
+        """Wait until something can be sent; False when the client does not read for too long."""
+        if self._socket is None:
+            return True
+        found = self._poll(select.POLLOUT | select.POLLRDHUP, seconds=SEND_SECONDS)
+        return bool(found & select.POLLOUT) and not found & _GONE
+
+    def abandon(self) -> None:
+        """End the connection, so that the server does not try to send the rest."""
+        if self._socket is not None:
+            with suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+
+    def _poll(self, events: int, *, seconds: float) -> int:
+        if self._socket is None:
+            return 0
+        if self._socket.fileno() < 0:
+            return select.POLLNVAL
+        poll = select.poll()
+        poll.register(self._socket, events)
+        return sum(found for _descriptor, found in poll.poll(seconds * 1000))
