@@ -160,15 +160,16 @@ class Rollback(Resource):
 
     @endpoint(
         summary="Roll an environment back",
-        description="To the newest verified good release before the present one, or to the one "
-        "named. Works under a lock and sets a hold against tokens and automatic publishing.",
+        description="To the nearest verified good release on the way back, or to the one named, "
+        "which this environment must have shown before. Each call goes further back. Works "
+        "under a lock and sets a hold against tokens and automatic publishing.",
         body=RollbackIn,
         query=WaitQuery,
         response=PromotionOut,
         status=201,
         scopes=("promotions:rollback",),
         guard=guards.on_site("promotions:rollback"),
-        errors=REFUSALS,
+        errors=(*REFUSALS, ErrorCode.RELEASE_MARKED_BAD),
         example={"reason": "Broken menu"},
     )
     def post(self, actor: Actor, slug: str, body: dict[str, Any], query: dict[str, Any]) -> Answer:

@@ -5,7 +5,7 @@ recovery writes the promotion as soon as the database is back.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -53,16 +53,18 @@ def roll_back_offline(
     Args:
         slug: the site.
         environment: the environment.
-        to: number of a release that an environment of the site has shown lately, or the first
-            12 digits of a digest or more; None means what was shown before the present release.
+        to: number of a release that this environment has shown, as far back as its journal
+            tells, or the first 12 digits of a digest or more; None means what was shown before
+            the present release.
         by: who asks, as the history is to name them.
         reason: why; becomes the reason of the hold when the rollback is imported.
 
     Raises:
         NotFoundError: this disk has no such site, or the site no such environment.
-        InvalidInputError: `to` names no release, or more than one.
-        ConflictError: `release_not_ready`, there is nothing to return to or its files were
-            changed; `promotion_in_progress`.
+        InvalidInputError: `to` is neither a number nor the beginning of a digest, or it begins
+            more than one.
+        ConflictError: `release_not_ready`, there is nothing to return to, this environment never
+            showed it, or its files were changed; `promotion_in_progress`.
         InsufficientDiskError: there is no space for a journal of some hundred bytes.
         OperationFailedError: the pointer could not be moved.
     """
@@ -71,7 +73,7 @@ def roll_back_offline(
         journal = site_store().rollback_offline(
             slug,
             environment,
-            to_digest=None if to is None else _digest(slug, to),
+            to_digest=None if to is None else _digest(slug, environment, to),
             by=by,
             reason=reason,
             at=isoformat(utc_now()),
@@ -129,28 +131,36 @@ def _told() -> Iterator[None]:
         raise OperationFailedError(str(error)) from error
 
 
-def _digest(slug: str, to: str) -> str:
-    """Return the digest that a number or the beginning of a digest names."""
-    history = _history(slug)
-    if to.isdigit() and len(to) < DIGEST_PREFIX_DIGITS:
-        found = {entry.digest for entry in history if entry.release == int(to)}
+def _digest(slug: str, environment: str, to: str) -> str:
+    """Return the digest that a number or the beginning of a digest names.
+
+    Where the journal is lost nobody knows what was shown, and a digest may be any release.
+    """
+    journal = switching.readable_journal(slug=slug, environment=environment)
+    shown = (*journal.history, *journal.base) if journal else ()
+    if to.isascii() and to.isdigit() and len(to) < DIGEST_PREFIX_DIGITS:
+        found = {entry.digest for entry in shown if entry.release == int(to)}
     elif DIGEST_PREFIX.fullmatch(to):
-        found = {digest for digest in site_store().releases(slug) if digest.startswith(to)}
+        known = {entry.digest for entry in shown} if journal else site_store().releases(slug)
+        found = {digest for digest in known if digest.startswith(to)}
     else:
         raise InvalidInputError.field(
             "/release", "This is neither a number nor 12 digits of a digest.", code="invalid"
         )
-    if len(found) == 1:
-        return found.pop()
-    numbers = {entry.release for entry in history if entry.release is not None}
-    known = ", ".join(map(str, sorted(numbers))) or "none"
-    raise InvalidInputError.field(
-        "/release", f"The disk knows these releases by number: {known}.", code="unknown_release"
+    if len(found) > 1:
+        raise InvalidInputError.field(
+            "/release", "More than one digest begins like this.", code="ambiguous"
+        )
+    if not found:
+        raise _never_shown(environment, shown)
+    return found.pop()
+
+
+def _never_shown(environment: str, shown: Sequence[HistoryEntry]) -> ConflictError:
+    numbers = sorted({entry.release for entry in shown if entry.release is not None})
+    return ConflictError(
+        f"{environment} has not shown this release, as far as its journal tells. It tells of: "
+        f"{', '.join(map(str, numbers)) or 'none'}.",
+        code=ErrorCode.RELEASE_NOT_READY,
+        members={"shown": numbers},
     )
-
-
-def _history(slug: str) -> list[HistoryEntry]:
-    """Return what the environments of a site have shown lately."""
-    names = filter(is_environment, site_store().pointers(slug))
-    journals = [switching.readable_journal(slug=slug, environment=name) for name in names]
-    return [entry for journal in journals if journal for entry in journal.history]

@@ -1,28 +1,24 @@
 """Rollbacks: back to what was live before, with a hold against automatic promotions."""
 
-from sqlalchemy import case, func, select
+from sqlalchemy import or_, select
 from sqlalchemy.exc import IntegrityError
 
 from core.errors import ConflictError, ErrorCode, InvalidInputError
 from core.extensions import site_store
 from models.engine import db
 from models.environments import Environment
-from models.promotions import (
-    Promotion,
-    PromotionKind,
-    PromotionResult,
-    PromotionState,
-    SiteBackup,
-)
+from models.promotions import Promotion, PromotionKind, PromotionResult, SiteBackup
 from models.releases import Release, ReleaseState
 from models.sites import Site
-from services import access, plans, promotions, recovery, releases, switching
+from services import access, moves, plans, promotions, recovery, releases, switching
 from services.actors import Actor
 from services.switching import Stopwatch
 from services.transaction import repeatable, transaction
+from storage.way_back import way_back
 
 WRITE = ("sites:read", "promotions:rollback")
-MAX_CANDIDATES = 20
+MAX_CANDIDATES = 100
+"""How many earlier releases are looked at; all of them may be bad or damaged."""
 
 
 def roll_back(
@@ -36,15 +32,17 @@ def roll_back(
 ) -> Promotion:
     """Show an earlier release again and hold the environment.
 
-    Without `release` or `backup` it is the newest verified release that is not marked bad and
-    was live before the present one. A lock does not stop a rollback. Needs no disk space but a
-    journal file of some hundred bytes.
+    Without `release` or `backup` it is the nearest verified release on the way back that is not
+    marked bad; a named one must have been live here before. So this never shows anything new,
+    which is why a lock does not stop it. Needs no disk space but a journal file of a few
+    thousand bytes.
 
     Raises:
         ForbiddenError: promotions:rollback is missing on this site or environment.
         InvalidInputError: environment, release or backup do not exist, or both were named.
-        ConflictError: `release_not_ready`, there is nothing to return to;
-            `promotion_in_progress` or `drift_detected`.
+        ConflictError: `release_not_ready`, there is nothing to return to, or the release named
+            was never live here or is damaged; `release_marked_bad`, `promotion_in_progress` or
+            `drift_detected`.
         OperationFailedError: the switch failed; the release before is still served.
     """
     watch = Stopwatch()
@@ -104,9 +102,10 @@ def _target(
     if release is not None and backup is not None:
         raise InvalidInputError.field("/backup", "Name a release or a backup, not both.")
     if release is not None:
-        return _usable(site, releases.resolve(site=site, reference=release))
+        named = releases.resolve(site=site, reference=release)
+        return _named(site, environment, named)
     if backup is not None:
-        return _usable(site, _backed_up(site, environment, backup))
+        return _named(site, environment, _backed_up(site, environment, backup))
     for candidate in _earlier(environment):
         if _is_usable(site, candidate):
             return candidate
@@ -130,44 +129,49 @@ def _backed_up(site: Site, environment: Environment, backup: str) -> Release:
     return row.release
 
 
-def _earlier(environment: Environment) -> list[Release]:
-    """Return the good releases that were live before the present one, newest first.
-
-    "Before" counts from the promotion that brought the present release, not from the rollback
-    that returned to it: a second rollback goes further back, not to and fro.
-    """
-    moves = (
-        Promotion.environment_id == environment.id,
-        Promotion.state == PromotionState.SUCCEEDED,
-        Promotion.result == PromotionResult.SWITCHED,
-    )
-    is_rollback = case((Promotion.kind == PromotionKind.ROLLBACK, 1), else_=0)
-    brought = db.session.scalar(
-        select(Promotion.number)
-        .where(*moves, Promotion.release_id == environment.release_id)
-        .order_by(is_rollback, Promotion.number.desc())
-        .limit(1)
-    )
-    if brought is None:
-        return []
-    shown = (
-        select(Promotion.release_id, func.max(Promotion.number).label("number"))
-        .where(*moves, Promotion.number < brought, Promotion.release_id != environment.release_id)
-        .group_by(Promotion.release_id)
-        .subquery()
-    )
-    query = (
-        select(Release)
-        .join(shown, shown.c.release_id == Release.id)
-        .where(
-            Release.state == ReleaseState.READY,
-            Release.verified_at.is_not(None),
-            Release.bad.is_(False),
+def _named(site: Site, environment: Environment, release: Release) -> Release:
+    """Refuse what would be a promotion: it has its own permission, locks and holds."""
+    if not _was_shown(environment, release):
+        raise ConflictError(
+            f"{environment.name} has never shown release {release.number}, so there is no way "
+            "back to it; promote it.",
+            code=ErrorCode.RELEASE_NOT_READY,
+            members={"release": release.number, "allowed_actions": ["promote"]},
         )
-        .order_by(shown.c.number.desc())
-        .limit(MAX_CANDIDATES)
+    if release.bad:
+        raise ConflictError(
+            "This release is marked bad; take the mark away to return to it.",
+            code=ErrorCode.RELEASE_MARKED_BAD,
+            members={"release": release.number},
+        )
+    return _usable(site, release)
+
+
+def _was_shown(environment: Environment, release: Release) -> bool:
+    promoted = select(Promotion.id).where(
+        *moves.of_environment(environment_id=environment.id),
+        or_(Promotion.release_id == release.id, Promotion.previous_release_id == release.id),
     )
-    return list(db.session.scalars(query))
+    kept = select(SiteBackup.id).where(
+        SiteBackup.site_id == environment.site_id,
+        SiteBackup.environment_name == environment.name,
+        SiteBackup.release_id == release.id,
+    )
+    return any(db.session.scalar(query.limit(1)) is not None for query in (promoted, kept))
+
+
+def _earlier(environment: Environment) -> list[Release]:
+    """Return the good releases on the way back, the nearest first."""
+    shown = moves.chain_of(environment_id=environment.id)
+    behind = way_back(shown, environment.release_id)[:MAX_CANDIDATES]
+    query = select(Release).where(
+        Release.id.in_(behind),
+        Release.state == ReleaseState.READY,
+        Release.verified_at.is_not(None),
+        Release.bad.is_(False),
+    )
+    good = {release.id: release for release in db.session.scalars(query)}
+    return [good[key] for key in behind if key in good]
 
 
 def _is_usable(site: Site, release: Release) -> bool:

@@ -29,13 +29,14 @@ from models.promotions import (
 )
 from models.releases import Release
 from models.sites import Site
-from services import audit, promotion_rows
+from services import audit, moves, promotion_rows
 from services.actors import Actor
 from services.transaction import end_reading, repeatable, transaction
 from storage import failpoints
 from storage.errors import DiskFullError, PointerError, StorageError
-from storage.journals import MAX_HISTORY, HistoryEntry, Journal
+from storage.journals import HistoryEntry, Journal
 from storage.locks import LockBusyError, file_lock, pointer_lock_path
+from storage.way_back import is_behind
 
 RUNNING_SLOT = 1
 PHASE_SWITCH = "switch"
@@ -309,14 +310,11 @@ def _journal(slug: str, promotion: Promotion, new: Release, old: Release | None)
     before = readable_journal(slug=slug, environment=promotion.to_environment)
     shown_before = before.shown(old.digest if old else None) if before else ()
     generation = promotion.generation or 1
-    shown: list[tuple[Release, int | None, int]] = [(new, promotion.number, generation)]
+    entry = HistoryEntry(
+        new.digest, new.number, promotion.number, generation, _is_return(promotion)
+    )
     if before is None and old is not None:
-        shown.append((old, None, generation - 1))
-    entries = [
-        HistoryEntry(digest=release.digest, release=release.number, promotion=by, generation=at)
-        for release, by, at in shown
-    ]
-    history = (*entries, *shown_before)[:MAX_HISTORY]
+        shown_before = (HistoryEntry(old.digest, old.number, None, generation - 1),)
     return Journal(
         generation=generation,
         promotion=promotion.number,
@@ -324,10 +322,19 @@ def _journal(slug: str, promotion: Promotion, new: Release, old: Release | None)
         to_digest=new.digest,
         release=new.number,
         at=isoformat(utc_now()),
-        history=history,
+        history=(entry, *shown_before),
+        base=before.base if before else (),
         offline=(),
         settings=before.settings if before else {},
     )
+
+
+def _is_return(promotion: Promotion) -> bool:
+    """Tell whether this goes back along the chain, as the history has it until now."""
+    if promotion.kind is not PromotionKind.ROLLBACK or promotion.environment_id is None:
+        return False
+    shown = moves.chain_of(environment_id=promotion.environment_id)
+    return is_behind(shown, promotion.release_id)
 
 
 def _failed(

@@ -7,18 +7,23 @@ from dataclasses import asdict, dataclass, field, replace
 
 from storage.errors import PointerError
 from storage.layout import checked_digest
+from storage.way_back import chain
 
 MAX_HISTORY = 20
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
-    """A release the environment has shown, the present one included."""
+    """A release the environment has shown, the present one included.
+
+    `is_return` tells that it was reached by going back along the chain.
+    """
 
     digest: str
     release: int | None
     promotion: int | None
     generation: int
+    is_return: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +43,8 @@ class OfflineRollback:
 class Journal:
     """What the pointer of one environment should be, and how it came to be.
 
-    `history` is newest first; at most 20 are kept. `settings` are the environment's serving
+    `history` is newest first; at most 20 are kept. `base` is the way back as it was before the
+    oldest of them, newest first and as long at most. `settings` are the environment's serving
     settings, which storage keeps and does not read.
     """
 
@@ -49,11 +55,18 @@ class Journal:
     release: int | None
     at: str
     history: tuple[HistoryEntry, ...] = ()
+    base: tuple[HistoryEntry, ...] = ()
     offline: tuple[OfflineRollback, ...] = ()
     settings: Mapping[str, object] = field(default_factory=dict)
 
     def following(
-        self, *, promotion: int | None, to_digest: str, release: int | None, at: str
+        self,
+        *,
+        promotion: int | None,
+        to_digest: str,
+        release: int | None,
+        at: str,
+        is_return: bool = False,
     ) -> "Journal":
         """Return the journal of the next switch after this one."""
         return first_journal(
@@ -63,7 +76,9 @@ class Journal:
             to_digest=to_digest,
             release=release,
             at=at,
+            is_return=is_return,
             history=self.history,
+            base=self.base,
             offline=self.offline,
             settings=self.settings,
         )
@@ -72,9 +87,15 @@ class Journal:
         """Return the history without a switch that was announced and never took place.
 
         Args:
-            current: what the pointer shows; after a crash it is not `to_digest`.
+            current: what the pointer shows; after a crash it is `from_digest`, after a move by
+                hand something else.
         """
-        return self.history if current == self.to_digest else self.history[1:]
+        is_before = current == self.from_digest != self.to_digest
+        return self.history[1:] if is_before else self.history
+
+    def chain(self, current: str | None) -> list[str]:
+        """Return the digests that lie on top of each other, the one shown last."""
+        return _chain(self.shown(current), self.base)
 
     def to_json(self) -> bytes:
         return json.dumps(asdict(self), sort_keys=True).encode()
@@ -89,6 +110,7 @@ class Journal:
         try:
             document = json.loads(data)
             document["history"] = tuple(HistoryEntry(**item) for item in document["history"])
+            document["base"] = tuple(HistoryEntry(**item) for item in document.get("base", ()))
             document["offline"] = tuple(OfflineRollback(**item) for item in document["offline"])
             document["generation"] = operator.index(document["generation"])
             document["to_digest"] = checked_digest(document["to_digest"])
@@ -105,12 +127,14 @@ def first_journal(
     to_digest: str,
     release: int | None,
     at: str,
+    is_return: bool = False,
     history: tuple[HistoryEntry, ...] = (),
+    base: tuple[HistoryEntry, ...] = (),
     offline: tuple[OfflineRollback, ...] = (),
     settings: Mapping[str, object] | None = None,
 ) -> Journal:
     """Return a journal whose newest history entry is the switch it describes."""
-    entry = HistoryEntry(to_digest, release, promotion, generation)
+    entry = HistoryEntry(to_digest, release, promotion, generation, is_return)
     return Journal(
         generation=generation,
         promotion=promotion,
@@ -118,12 +142,22 @@ def first_journal(
         to_digest=to_digest,
         release=release,
         at=at,
-        history=(entry, *history)[:MAX_HISTORY],
+        history=(entry, *history),
+        base=base,
         offline=offline,
         settings=settings or {},
     )
 
 
 def capped(journal: Journal) -> Journal:
-    """Return the journal with no more history than is kept."""
-    return replace(journal, history=journal.history[:MAX_HISTORY])
+    """Return the journal with no more history than is kept; the way back stays what it was."""
+    recent, oldest = journal.history[:MAX_HISTORY], journal.history[MAX_HISTORY:]
+    entries = {entry.digest: entry for entry in (*journal.base, *oldest)}
+    behind = reversed(_chain(oldest, journal.base)[-MAX_HISTORY:])
+    base = tuple(replace(entries[digest], is_return=False) for digest in behind)
+    return replace(journal, history=recent, base=base)
+
+
+def _chain(history: tuple[HistoryEntry, ...], base: tuple[HistoryEntry, ...]) -> list[str]:
+    moves = ((entry.digest, entry.is_return) for entry in reversed(history))
+    return chain(moves, [entry.digest for entry in reversed(base)], is_complete=False)

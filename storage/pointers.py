@@ -10,11 +10,12 @@ from pathlib import Path
 
 from storage import failpoints, files
 from storage.errors import DamagedReleaseError, PointerError, ReleaseMissingError, StorageError
-from storage.journals import HistoryEntry, Journal, OfflineRollback, capped, first_journal
+from storage.journals import Journal, OfflineRollback, capped, first_journal
 from storage.layout import Layout, checked_digest
 from storage.locks import file_lock
 from storage.releases import Releases
 from storage.staging import staged
+from storage.way_back import is_behind, way_back
 
 _TARGET = re.compile(r"releases/([0-9a-f]{64})")
 
@@ -129,8 +130,8 @@ class Pointers:
         Args:
             slug: the site.
             environment: the environment.
-            to_digest: None means the newest release that was shown before the present one first
-                was and whose files look untouched; asked again, it goes further back.
+            to_digest: None means the nearest on the way back whose files look untouched; asked
+                again, it goes further back.
             by: who asks.
             reason: why.
             at: when, as it is to be written.
@@ -177,9 +178,9 @@ class Pointers:
         return digest
 
     def _newest_usable(self, slug: str, journal: Journal | None, current: str | None) -> str:
-        for entry in _shown_before(journal, current):
-            if self._is_usable(slug, entry.digest):
-                return entry.digest
+        for digest in way_back(journal.chain(current) if journal else [], current):
+            if self._is_usable(slug, digest):
+                return digest
         raise ReleaseMissingError("There is no earlier release to go back to.")
 
     def _is_usable(self, slug: str, digest: str) -> bool:
@@ -214,23 +215,19 @@ def _is_foreign(pointer: Path) -> bool:
     return not pointer.is_symlink() and pointer.exists()
 
 
-def _shown_before(journal: Journal | None, current: str | None) -> tuple[HistoryEntry, ...]:
-    """Return what was shown before the present release first was, newest first.
-
-    A rollback puts the release it returns to at the head of the history a second time; whoever
-    rolls back again means what came before it, not the release just left.
-    """
-    history = journal.history if journal else ()
-    shown_at = [place for place, entry in enumerate(history) if entry.digest == current]
-    return history[shown_at[-1] + 1 :] if shown_at else history
-
-
 def _offline_journal(old: Journal | None, current: str | None, target: str) -> Journal:
     if old is None:
         return first_journal(
             generation=1, promotion=None, from_digest=current, to_digest=target, release=None, at=""
         )
-    release = next((item.release for item in old.history if item.digest == target), None)
+    entries = (*old.history, *old.base)
+    release = next((item.release for item in entries if item.digest == target), None)
     shown = replace(old, history=old.shown(current))
-    new = shown.following(promotion=None, to_digest=target, release=release, at="")
+    new = shown.following(
+        promotion=None,
+        to_digest=target,
+        release=release,
+        at="",
+        is_return=is_behind(old.chain(current), target),
+    )
     return replace(new, from_digest=current)

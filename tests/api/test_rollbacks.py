@@ -82,6 +82,24 @@ def test_what_a_rollback_refuses(root: Caller, body: dict[str, object], pointer:
     assert pointers(document) == [pointer]
 
 
+def test_a_rollback_is_no_promotion_without_the_right_to_promote(
+    inside: People, root: Caller
+) -> None:
+    machine = inside.token_caller("root", scopes=["sites:read", "promotions:rollback"])
+    root.put("/sites/web/environments/main/lock", {"reason": "fair"})
+
+    refused_call(partial(machine.post, ROLLBACK, {"release": 2}), 409, "release_not_ready")
+
+    assert live() == 1
+
+
+def test_a_rollback_to_a_bad_release_is_refused(root: Caller) -> None:
+    root.post(LIST, {"to": "main"})
+    root.patch("/sites/web/releases/1", {"bad": True})
+
+    refused_call(partial(root.post, ROLLBACK, {"release": 1}), 409, "release_marked_bad")
+
+
 def test_there_may_be_nothing_to_return_to(root: Caller) -> None:
     refused_call(partial(root.post, ROLLBACK, {}), 409, "release_not_ready")
 

@@ -10,7 +10,7 @@ import pytest
 from storage.locks import file_lock, pointer_lock_path
 from storage.store import SiteStore
 from tests.cli.commands import Relevo, run_process
-from tests.factories import live, make_site, promotions, release, upload
+from tests.factories import live, make_site, promote, promotions, release, upload
 from tests.people import People
 
 AWAY = {"DATABASE_URL": "sqlite:////nowhere/relevo.db"}
@@ -77,14 +77,39 @@ def test_it_goes_to_the_number_that_is_named(site: Relevo, tmp_path: Path) -> No
     assert _shown(tmp_path) == "one"
 
 
-def test_it_knows_the_numbers_of_all_environments(site: Relevo, tmp_path: Path) -> None:
+def test_it_goes_to_no_release_that_this_environment_never_showed(
+    site: Relevo, tmp_path: Path
+) -> None:
     with site.app.app_context():
-        upload("only on test")
+        digest = release(upload("only on test")).digest
 
-    result = site("sites", "rollback", "web", "--offline", "--release", "4")
+    for name in ("4", digest[:16]):
+        document = site.document(
+            "sites", "rollback", "web", "--offline", "--release", name, exit_code=1
+        )
+        assert (document["code"], document["shown"]) == ("release_not_ready", [1, 2, 3])
 
-    assert result.exit_code == 0
-    assert _shown(tmp_path) == "only on test"
+    assert _shown(tmp_path) == "three"
+
+
+def test_without_a_journal_a_digest_is_enough(site: Relevo, tmp_path: Path) -> None:
+    with site.app.app_context():
+        digest = release(1).digest
+    (tmp_path / "sites" / "web" / ".state" / "main.json").write_text("garbage")
+
+    result = site("sites", "rollback", "web", "--offline", "--release", digest[:16])
+
+    assert result.exit_code == 0, result.stderr
+    assert _shown(tmp_path) == "one"
+
+
+def test_it_goes_where_an_online_rollback_would(site: Relevo, tmp_path: Path) -> None:
+    with site.app.app_context():
+        promote(1, allow_older=True)
+
+    shown = [site.document("sites", "rollback", "web", "--offline")["release"] for _ in range(3)]
+
+    assert shown == [3, 2, 1]
 
 
 def test_it_goes_to_the_beginning_of_a_digest(site: Relevo, tmp_path: Path) -> None:
@@ -100,8 +125,8 @@ def test_it_goes_to_the_beginning_of_a_digest(site: Relevo, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
-        (("web", "--release", "99"), "validation_failed"),
-        (("web", "--release", "0" * 16), "validation_failed"),
+        (("web", "--release", "99"), "release_not_ready"),
+        (("web", "--release", "0" * 16), "release_not_ready"),
         (("web", "--release", "latest"), "validation_failed"),
         (("web", "--release", "3"), "promotion_failed"),
         (("web", "--environment", "mian"), "not_found"),
@@ -123,7 +148,7 @@ def test_what_cannot_be_done_is_refused(
 def test_an_unknown_number_names_the_known_ones(site: Relevo) -> None:
     result = site("sites", "rollback", "web", "--offline", "--release", "99")
 
-    assert "release: The disk knows these releases by number: 1, 2, 3." in result.stderr
+    assert "It tells of: 1, 2, 3. (release_not_ready)" in result.stderr
 
 
 def test_a_damaged_release_is_refused_by_name_and_passed_over_without(

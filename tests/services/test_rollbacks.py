@@ -1,12 +1,18 @@
 """Rollbacks: the way back works under a lock, goes further each time, and holds."""
 
+import random
+
 import pytest
 
 from core.errors import ErrorCode
+from core.extensions import site_store
 from models.promotions import PromotionKind, PromotionResult
-from services import backups, drift, environments, rollbacks
+from services import backups, drift, environments, rollbacks, switching
 from services.paging import PageRequest
 from services.releases import ReleaseChange, update_release
+from services.transaction import transaction
+from storage.journals import MAX_HISTORY
+from storage.way_back import way_back
 from tests.factories import (
     OPERATOR,
     audit_actions,
@@ -150,6 +156,105 @@ def test_a_rollback_to_what_is_live_is_unchanged() -> None:
 
     assert promotion.result is PromotionResult.UNCHANGED
     assert (live(), environment().generation) == (2, 2)
+
+
+def test_a_rollback_to_what_was_never_shown_is_refused() -> None:
+    make_site(main=("one", "two"))
+    upload("three")
+
+    with refused(ErrorCode.RELEASE_NOT_READY) as refusal:
+        roll_back(release=3)
+
+    assert refusal.member("allowed_actions") == ["promote"]
+    assert "main has never shown release 3" in refusal.detail
+
+
+def test_a_promotion_that_failed_does_not_count_as_shown() -> None:
+    site = make_site(main=("one", "two"))
+    third = release(upload("three", to="none"))
+    with transaction():
+        failed = switching.new_promotion(
+            actor=OPERATOR,
+            site=site,
+            environment=environment(),
+            release=third,
+            kind=PromotionKind.PROMOTE,
+        )
+    switching.fail(
+        actor=OPERATOR,
+        site=site,
+        promotion_id=failed.id,
+        code=ErrorCode.PROMOTION_FAILED,
+        detail="The switch failed.",
+    )
+
+    with refused(ErrorCode.RELEASE_NOT_READY):
+        roll_back(release=3)
+
+
+@pytest.mark.parametrize("is_backup", [False, True])
+def test_a_rollback_to_what_is_marked_bad_is_refused(is_backup: bool) -> None:
+    make_site(main=("one", "two", "three"))
+    _mark_bad(1)
+    target = {"backup": _backup_of(1)} if is_backup else {"release": 1}
+
+    with refused(ErrorCode.RELEASE_MARKED_BAD) as refusal:
+        roll_back(**target)
+
+    assert refusal.member("release") == 1
+
+
+def test_a_rollback_brings_back_a_release_that_was_rolled_away() -> None:
+    make_site(main=("one", "two"))
+    roll_back()
+
+    roll_back(release=2)
+
+    assert (live(), roll_back().release.number) == (2, 1)
+
+
+def test_the_way_back_ends_where_the_history_has_a_repeat() -> None:
+    make_site()
+    for text in ("one", "two", "three"):
+        upload(text, to="none")
+    for number in (2, 1, 2, 3):
+        promote(number, allow_older=True)
+
+    shown = [roll_back().release.number for _ in range(3)]
+
+    assert shown == [2, 1, 2]
+    with refused(ErrorCode.RELEASE_NOT_READY):
+        roll_back()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_disk_knows_the_same_way_back_as_the_history(seed: int) -> None:
+    make_site()
+    numbers = [upload(f"page {number}", to="none") for number in range(4)]
+    chance = random.Random(seed)
+    for _ in range(MAX_HISTORY + 4):
+        known = _way_back_on_disk()
+        online = [release.digest for release in rollbacks._earlier(environment())]
+        assert known == online[: len(known)]
+        assert known[:1] == online[:1]
+        if online and chance.random() < 0.4:
+            roll_back()
+        else:
+            promote(chance.choice(numbers), allow_older=True)
+
+    for _ in range(MAX_HISTORY + 4):
+        if not rollbacks._earlier(environment()):
+            break
+        expected = _way_back_on_disk()[0]
+        assert roll_back().release.digest == expected
+    with refused(ErrorCode.RELEASE_NOT_READY):
+        roll_back()
+
+
+def _way_back_on_disk() -> list[str]:
+    journal = site_store().journal("web", "main")
+    present = site_store().pointer("web", "main")
+    return way_back(journal.chain(present), present) if journal else []
 
 
 def test_a_rollback_to_what_is_damaged_is_refused() -> None:

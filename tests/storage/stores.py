@@ -41,7 +41,13 @@ def release_of(store: SiteStore, files: dict[str, bytes] = SITE, *, slug: str = 
 
 
 def show(
-    store: SiteStore, digest: str, *, environment: str = "main", slug: str = "web", at: str = "now"
+    store: SiteStore,
+    digest: str,
+    *,
+    environment: str = "main",
+    slug: str = "web",
+    at: str = "now",
+    is_return: bool = False,
 ) -> None:
     """Switch an environment to a release."""
     old = store.journal(slug, environment)
@@ -51,7 +57,9 @@ def show(
         )
     else:
         number = old.generation + 1
-        journal = old.following(promotion=number, to_digest=digest, release=number, at=at)
+        journal = old.following(
+            promotion=number, to_digest=digest, release=number, at=at, is_return=is_return
+        )
     store.switch(slug, environment, journal)
 
 

@@ -29,11 +29,20 @@ def test_a_second_offline_rollback_goes_further_back(store: SiteStore) -> None:
 
 def test_an_offline_rollback_after_an_ordinary_one_goes_further_back(store: SiteStore) -> None:
     first, second, _third = _releases(store, 3)
-    show(store, second)
+    show(store, second, is_return=True)
 
     shown = _roll_back(store)
 
     assert shown == first
+
+
+def test_a_release_that_was_promoted_again_is_no_way_back(store: SiteStore) -> None:
+    first, second, third = _releases(store, 3)
+    show(store, first)
+
+    shown = [_roll_back(store), _roll_back(store), _roll_back(store)]
+
+    assert shown == [third, second, first]
 
 
 def test_a_release_whose_manifest_is_damaged_is_passed_over(store: SiteStore) -> None:
