@@ -14,6 +14,7 @@ from cli import (
     setup,
     sites,
     tokens,
+    upgrade,
     users,
     worker,
 )
@@ -34,6 +35,7 @@ def add_commands(group: Group) -> None:
         setup.command,
         sites.command,
         tokens.command,
+        upgrade.command,
         users.command,
         worker.command,
     ):

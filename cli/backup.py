@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
-import flask_migrate
 
 from cli.data_dir import data_dir_option
 from cli.documents import fields_of
+from cli.migrating import migrate
 from cli.output import EXIT_CODES, Answer, answering, answering_always, json_option, size, table
 from cli.ownership import refuse_foreign_data_dir
 from cli.progress import Bars
@@ -123,7 +123,7 @@ def _restored(file: Path, keep_sessions: bool, keys_in: Path | None) -> Answer:
         made = installation_restores.restore(
             actor=cli_actor(),
             path=file,
-            migrate=lambda revision: flask_migrate.upgrade(revision=revision),
+            migrate=migrate,
             keep_sessions=keep_sessions,
             progress=bars,
         )

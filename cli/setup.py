@@ -3,16 +3,18 @@
 from pathlib import Path
 
 import click
-import flask_migrate
 from flask.cli import ScriptInfo
 
 from cli.data_dir import data_dir_option
+from cli.migrating import migrate
 from cli.ownership import refuse_foreign_data_dir
 from cli.refusals import tell_refusals
 from core import restore_marker
 from core.secrets_file import make_secrets
 from core.settings import Settings, current_settings
-from services import setup
+from services import setup, upgrades
+from services.actors import cli_actor
+from services.installation_restores import NEWEST
 from services.setup import SetupReport
 
 
@@ -33,8 +35,19 @@ def command(context: click.Context, data_dir: Path) -> None:
         settings = current_settings()
         if settings.data_dir != data_dir:
             raise click.UsageError("Name another folder with DATA_DIR, not with --data-dir.")
-        flask_migrate.upgrade()
+        _upgrade()
         _tell(settings, setup.set_up())
+
+
+def _upgrade() -> None:
+    """Make the tables; older ones are saved before they are changed."""
+    if not upgrades.is_due():
+        migrate(NEWEST)
+        return
+    done = upgrades.migrate_saved(actor=cli_actor(), migrate=migrate)
+    click.echo(f"Upgraded the tables to revision {done.to_revision}.")
+    if done.saved is not None:
+        click.echo(f"Rows of before: in {done.saved}; back with: {done.way_back[0]}")
 
 
 def _tell(settings: Settings, report: SetupReport) -> None:

@@ -333,7 +333,7 @@ _INSTALLATION: dict[ErrorCode, ProblemText] = {
     ErrorCode.INSTALLATION_UNFINISHED: ProblemText(
         "Restore not finished",
         "A restore into this DATA_DIR was interrupted, so nothing is served from it.",
-        "Repeat relevo backup restore; it goes on where it was.",
+        "Repeat the command that the detail names; it goes on where it was.",
     ),
     ErrorCode.SERVER_RUNNING: ProblemText(
         "Server running",

@@ -16,7 +16,12 @@ def is_set(data_dir: Path) -> bool:
 
 
 def put(data_dir: Path, note: Mapping[str, object]) -> None:
-    """Mark DATA_DIR, durably, before anything is restored."""
+    """Mark DATA_DIR, durably, before anything is restored.
+
+    Args:
+        data_dir: the installation.
+        note: `command` is what to repeat, `file` what was restored.
+    """
     path = _path(data_dir)
     path.unlink(missing_ok=True)
     files.write_durably(path, json.dumps(note).encode(), mode=0o600)
@@ -37,9 +42,16 @@ def refuse(data_dir: Path) -> None:
     """
     if is_set(data_dir):
         raise UnavailableError(
-            "A restore into this DATA_DIR was interrupted. Repeat: relevo backup restore FILE",
+            f"Putting a backup back into {data_dir} was interrupted. Repeat: {_command(data_dir)}",
             code=ErrorCode.INSTALLATION_UNFINISHED,
         )
+
+
+def _command(data_dir: Path) -> str:
+    try:
+        return str(json.loads(_path(data_dir).read_bytes())["command"])
+    except (ValueError, KeyError, TypeError):
+        return "the command that was interrupted"
 
 
 def _path(data_dir: Path) -> Path:

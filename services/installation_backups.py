@@ -85,8 +85,12 @@ def create(
     return created
 
 
-def path_for(*, target: Path | None) -> Path:
+def path_for(*, target: Path | None, note: str = "") -> Path:
     """Return the file to write, and clean up what killed processes left beside it.
+
+    Args:
+        target: a file, a folder, or None for BACKUPS_ROOT.
+        note: goes into a name that is made here.
 
     Raises:
         InvalidInputError: there is no such folder.
@@ -99,7 +103,7 @@ def path_for(*, target: Path | None) -> Path:
             raise InvalidInputError.field("/target", f"There is no folder {target.parent}.")
         return target
     remove_unfinished(target, PREFIX)
-    return target / f"{PREFIX}{utc_now():%Y%m%d-%H%M%S-%f}{SUFFIX}"
+    return target / f"{PREFIX}{utc_now():%Y%m%d-%H%M%S-%f}{note}{SUFFIX}"
 
 
 def save(*, path: Path, scope: Scope, progress: Progress | None = None) -> CreatedBackup:

@@ -42,6 +42,7 @@ from storage.manifests import Manifest
 SEEDED = {AuditHead.__tablename__, Role.__tablename__, role_inherits.name}
 """Tables that are not empty in an installation in which nobody has done anything yet."""
 NEWEST = "head"
+RESTORE = "relevo backup restore FILE"
 
 AFTER_MARK = "restore.marked"
 AFTER_CONTENTS = "restore.contents_written"
@@ -101,7 +102,7 @@ def restore(
     data_dir = current_settings().data_dir
     with stopped_server(data_dir=data_dir), closing(BackupFile(path)) as file:
         _refuse_occupied(description)
-        restore_marker.put(data_dir, {"file": path.name, "at": description.header.created_at})
+        restore_marker.put(data_dir, {"command": RESTORE, "file": path.name})
         failpoints.hit(AFTER_MARK)
         _Files(file, description, proof.contained, progress).restore()
         rows = replace_rows(

@@ -8,6 +8,7 @@ from services.backup_rows import Row, rows_of
 from services.installation_proof import Contained, Description
 from services.progress import Progress
 from services.row_snapshots import SavedTable
+from services.transaction import end_reading
 from storage import failpoints
 from storage.backup_files import BackupFile
 
@@ -30,6 +31,7 @@ def replace_rows(
             empty then.
     """
     header, tables = description.header, description.summary.tables
+    end_reading()
     row_loading.drop_tables(saved=[saved.name for saved in header.tables])
     migrate(header.revision)
     failpoints.hit(AFTER_TABLES)

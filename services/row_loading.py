@@ -43,6 +43,7 @@ def load(*, tables: Sequence[SavedTable], rows: Rows, counts: Mapping[str, Table
         OperationFailedError: the engine refused a row or kept it differently; nothing is kept.
     """
     with long_unit_of_work() as connection:
+        tables = _present(connection, tables, counts)
         foreign_keys = _ForeignKeys(connection, tables)
         foreign_keys.defer()
         for saved in reversed(tables):
@@ -54,6 +55,19 @@ def load(*, tables: Sequence[SavedTable], rows: Rows, counts: Mapping[str, Table
         for saved in tables:
             _compare(connection, saved, counts[saved.name])
             _continue_numbers(connection, saved)
+
+
+def _present(
+    connection: Connection, tables: Sequence[SavedTable], counts: Mapping[str, TableCount]
+) -> list[SavedTable]:
+    """Leave out empty tables that a migration had begun to make when the rows were saved."""
+    names = set(inspect(connection).get_table_names())
+    for saved in tables:
+        if saved.name not in names and counts[saved.name].rows:
+            raise OperationFailedError(
+                f"The backup has rows for {saved.name}, which is no table of its revision."
+            )
+    return [saved for saved in tables if saved.name in names]
 
 
 def _insert(connection: Connection, saved: SavedTable, rows: Iterable[Sequence[object]]) -> None:

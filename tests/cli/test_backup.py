@@ -106,7 +106,7 @@ def half_restored(tmp_path: Path) -> Path:
     """A data folder in which a restore was interrupted."""
     data_dir = tmp_path / "half"
     data_dir.mkdir(mode=0o700)
-    restore_marker.put(data_dir, {"file": "a.tar"})
+    restore_marker.put(data_dir, {"command": "relevo backup restore FILE"})
     return data_dir
 
 
