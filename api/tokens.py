@@ -65,7 +65,7 @@ class TokenSelfRotation(Resource):
         body=RotateIn,
         response=TokenOut,
         status=201,
-        errors=(ErrorCode.NOT_FOUND,),
+        errors=(ErrorCode.NOT_FOUND, ErrorCode.INVALID_TRANSITION),
         example={"overlap_minutes": 10},
     )
     def post(self, actor: Actor, body: dict[str, Any]) -> Answer:
@@ -106,7 +106,7 @@ class TokenRotation(Resource):
         body=RotateIn,
         response=TokenOut,
         status=201,
-        errors=(ErrorCode.NOT_FOUND, ErrorCode.ALREADY_EXISTS, ErrorCode.SESSION_REQUIRED),
+        errors=(ErrorCode.NOT_FOUND, ErrorCode.INVALID_TRANSITION, ErrorCode.SESSION_REQUIRED),
         example={"overlap_minutes": 10},
     )
     def post(self, actor: Actor, id: str, body: dict[str, Any]) -> Answer:

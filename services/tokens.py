@@ -160,7 +160,7 @@ def rotate(*, actor: Actor, public_id: str, overlap_minutes: int) -> TokenView:
     Raises:
         ForbiddenError: by token.
         NotFoundError: the actor has no such token.
-        ConflictError: the token was revoked.
+        ConflictError: the token was revoked, or has a successor already.
     """
     _require_person(actor)
     with transaction():
@@ -172,6 +172,7 @@ def rotate_self(*, actor: Actor, overlap_minutes: int) -> TokenView:
 
     Raises:
         NotFoundError: a session is asking.
+        ConflictError: the token has a successor already.
     """
     with transaction():
         return _rotate(actor, _find_self(actor), overlap_minutes)
@@ -184,10 +185,16 @@ def state_of(row: ApiToken) -> TokenState:
     return TokenState.EXPIRED if row.expires_at <= utc_now() else TokenState.ACTIVE
 
 
-def _rotate(actor: Actor, old: ApiToken, overlap_minutes: int) -> TokenView:
-    if old.revoked_at is not None:
-        raise ConflictError("A revoked token cannot be rotated; make a new one.")
-    lifetime = _lifetime_of(old)
+def _rotate(actor: Actor, found: ApiToken, overlap_minutes: int) -> TokenView:
+    """Make the successor of a token; the lock makes parallel calls take turns."""
+    old = db.session.scalars(
+        select(ApiToken)
+        .where(ApiToken.id == found.id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).one()
+    _require_rotatable(old)
+    lifetime = old.expires_at - old.created_at
     old.expires_at = min(old.expires_at, utc_now() + timedelta(minutes=overlap_minutes))
     new = ApiToken(
         user_id=old.user_id,
@@ -203,15 +210,21 @@ def _rotate(actor: Actor, old: ApiToken, overlap_minutes: int) -> TokenView:
     return _insert(actor, new, lifetime, "token.rotated")
 
 
-def _lifetime_of(row: ApiToken) -> timedelta:
-    """Return how long the token was meant to live; one rotated before was cut short by that."""
-    successor = db.session.scalar(
-        select(ApiToken)
-        .where(ApiToken.rotated_from_id == row.id)
-        .order_by(ApiToken.id.desc())
-        .limit(1)
-    )
-    return _lifetime_of(successor) if successor else row.expires_at - row.created_at
+def _require_rotatable(row: ApiToken) -> None:
+    """Refuse a token that was revoked, and one that has a successor: a leaked one would breed."""
+    if row.revoked_at is not None:
+        raise ConflictError(
+            "A revoked token cannot be rotated; make a new one.",
+            code=ErrorCode.INVALID_TRANSITION,
+            members={"allowed_actions": []},
+        )
+    successor = select(ApiToken.id).where(ApiToken.rotated_from_id == row.id).limit(1)
+    if db.session.scalar(successor) is not None:
+        raise ConflictError(
+            "This token was rotated already; use or rotate its successor.",
+            code=ErrorCode.INVALID_TRANSITION,
+            members={"allowed_actions": ["revoke"]},
+        )
 
 
 def _insert(actor: Actor, row: ApiToken, lifetime: timedelta, action: str) -> TokenView:

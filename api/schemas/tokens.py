@@ -33,8 +33,11 @@ class TokenIn(Schema):
     )
     expires_in_days = fields.Integer(
         strict=True,
-        validate=validate.Range(1, 3650),
-        metadata={"description": "90 by default, TOKEN_MAX_DAYS at most.", "example": 90},
+        metadata={
+            "description": "From 1 to TOKEN_MAX_DAYS; 90 by default.",
+            "minimum": 1,
+            "example": 90,
+        },
     )
 
     @validates_schema

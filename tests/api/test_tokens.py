@@ -1,3 +1,4 @@
+import pytest
 import time_machine
 
 from tests.people import People
@@ -117,6 +118,31 @@ def test_a_token_shows_and_rotates_itself(people: People) -> None:
     successor = {"Authorization": f"Bearer {rotated.json['token']}"}
     assert people.nobody.get("/auth/whoami", **successor).status_code == 200
     assert caller.get("/auth/whoami").json["code"] == "token_expired"
+
+
+@pytest.mark.parametrize("days", [0, 366, 4000])
+def test_a_life_out_of_range_is_told_the_range_of_the_setting(people: People, days: int) -> None:
+    caller = people.caller("ana", "member")
+
+    answer = caller.post(
+        "/tokens", {"name": "a", "scopes": ["requests:read"], "expires_in_days": days}
+    )
+
+    (error,) = answer.json["errors"]
+    assert (answer.status_code, error["pointer"]) == (422, "/expires_in_days")
+    assert error["message"] == "must be between 1 and 365 (TOKEN_MAX_DAYS)"
+
+
+def test_a_repeated_rotation_with_its_key_gets_the_same_successor(people: People) -> None:
+    people.user("ana")
+    caller = people.token_caller("ana", scopes=["requests:read"])
+
+    first = caller.post("/tokens/self/rotate", {}, Idempotency_Key="rotation-1")
+    again = caller.post("/tokens/self/rotate", {}, Idempotency_Key="rotation-1")
+    other = caller.post("/tokens/self/rotate", {})
+
+    assert again.json == first.json
+    assert (other.status_code, other.json["code"]) == (409, "invalid_transition")
 
 
 def test_a_token_warns_in_a_header_before_it_expires(people: People) -> None:

@@ -27,6 +27,7 @@ from services.permissions import TokenPreset
 from services.tokens import TokenOrder, TokenState
 from services.transaction import transaction
 from tests.people import ADDRESS, People
+from tests.threads import together
 
 START = "2026-03-01T12:00:00Z"
 
@@ -261,16 +262,31 @@ def test_a_rotated_token_has_a_successor_with_the_same_limits_and_life(inside: P
         assert _act(new.token).token_id == new.row.id
 
 
-def test_rotating_twice_in_the_overlap_gives_two_full_lives(inside: People) -> None:
+def test_a_token_has_one_successor(inside: People) -> None:
     inside.user("ana")
-    with time_machine.travel(START, tick=False):
-        old = inside.token("ana", scopes=["requests:read"])
-        first = tokens.rotate_self(actor=_act(old.token), overlap_minutes=10)
+    old = inside.token("ana", scopes=["requests:read"])
+    new = tokens.rotate_self(actor=_act(old.token), overlap_minutes=10)
 
-        second = tokens.rotate_self(actor=_act(old.token), overlap_minutes=10)
+    with pytest.raises(ConflictError) as refusal:
+        tokens.rotate_self(actor=_act(old.token), overlap_minutes=10)
 
-        assert _act(first.token).token_id != _act(second.token).token_id
-    assert first.row.expires_at == second.row.expires_at
+    assert refusal.value.code is ErrorCode.INVALID_TRANSITION
+    assert refusal.value.members["allowed_actions"] == ["revoke"]
+    assert tokens.rotate_self(actor=_act(new.token), overlap_minutes=10).token
+
+
+def test_of_parallel_rotations_one_makes_the_successor(people: People) -> None:
+    people.user("ana")
+    with people.app.app_context():
+        old = people.token("ana", scopes=["requests:read"])
+        actor = _act(old.token)
+
+    outcomes = together(
+        people.app, *[lambda: tokens.rotate_self(actor=actor, overlap_minutes=10)] * 6
+    )
+
+    refused = [outcome for outcome in outcomes if isinstance(outcome, ConflictError)]
+    assert (len(refused), len(outcomes)) == (5, 6)
 
 
 def test_a_revoked_token_is_not_rotated(inside: People) -> None:
@@ -279,8 +295,10 @@ def test_a_revoked_token_is_not_rotated(inside: People) -> None:
     actor = inside.actor("ana")
     tokens.revoke(actor=actor, public_id=view.row.public_id)
 
-    with pytest.raises(ConflictError):
+    with pytest.raises(ConflictError) as refusal:
         tokens.rotate(actor=actor, public_id=view.row.public_id, overlap_minutes=10)
+
+    assert refusal.value.code is ErrorCode.INVALID_TRANSITION
 
 
 def test_a_session_is_no_token(inside: People) -> None:
