@@ -2,14 +2,20 @@
 
 import re
 import secrets
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from flask import Flask, g, request
 from flask.wrappers import Response
+from werkzeug.wsgi import ClosingIterator
 
 from api.routing import API_PREFIX, is_api_path
 from core.extensions import cors
-from core.logs import set_request_id
+from core.logs import request_id, set_request_id
 from core.settings import Settings, current_settings
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 REQUEST_ID_HEADER = "X-Request-ID"
 EXPOSED_HEADERS = [
@@ -45,7 +51,7 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
 
 def register(app: Flask, settings: Settings) -> None:
     """Install request ids, security headers and CORS."""
-    app.before_request(take_request_id)
+    app.wsgi_app = RequestIds(app.wsgi_app)  # type: ignore[method-assign]  # Flask's own advice
     app.after_request(_add_headers)
     if settings.cors_origins:  # Flask-Cors takes an empty list for everybody
         _allow_origins(app, settings)
@@ -64,12 +70,35 @@ def _allow_origins(app: Flask, settings: Settings) -> None:
     )
 
 
-def take_request_id() -> None:
-    """Use the caller's request id when it is a plain word, else make one."""
-    given = request.headers.get(REQUEST_ID_HEADER, "")
-    value = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
-    g.relevo_request_id = value
-    set_request_id(value)
+class RequestIds:
+    """Gives each request an id before anything else looks at it, and forgets it at its end.
+
+    A hook of Flask would be too late: what fails before it, and what a thread logs between two
+    requests, would carry the id of an earlier request.
+    """
+
+    def __init__(self, application: "WSGIApplication") -> None:
+        self._application = application
+
+    def __call__(
+        self, environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
+        """Answer one request.
+
+        The caller's own id counts when it is a plain word.
+        """
+        given = environ.get("HTTP_X_REQUEST_ID", "")
+        set_request_id(given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16))
+        try:
+            answer = self._application(environ, start_response)
+        except BaseException:
+            _forget()
+            raise
+        return ClosingIterator(answer, _forget)
+
+
+def _forget() -> None:
+    set_request_id(None)
 
 
 def script_nonce() -> str:
@@ -81,7 +110,7 @@ def script_nonce() -> str:
 
 def _add_headers(response: Response) -> Response:
     headers = response.headers
-    headers[REQUEST_ID_HEADER] = g.get("relevo_request_id", "")
+    headers[REQUEST_ID_HEADER] = request_id() or ""
     headers.setdefault("X-Content-Type-Options", "nosniff")
     headers.setdefault("X-Frame-Options", "DENY")
     headers.setdefault("Referrer-Policy", "no-referrer")

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from flask import Request
 
+from api.body_stream import BodyStream, BrokenBodyError
 from api.validation import pointer
 from core.errors import (
     DomainError,
@@ -69,11 +70,14 @@ def _check_media_type(request: Request) -> None:
 def _read_limited(request: Request, max_bytes: int) -> bytes:
     if request.content_length is not None and request.content_length > max_bytes:
         raise _too_large(max_bytes, request.content_length)
-    data = bytearray()
-    while chunk := request.stream.read(min(CHUNK_BYTES, max_bytes + 1 - len(data))):
-        data += chunk
-        if len(data) > max_bytes:
-            raise _too_large(max_bytes, None)
+    stream, data = BodyStream(request), bytearray()
+    try:
+        while chunk := stream.read(min(CHUNK_BYTES, max_bytes + 1 - len(data))):
+            data += chunk
+            if len(data) > max_bytes:
+                raise _too_large(max_bytes, None)
+    except BrokenBodyError as error:
+        raise MalformedJsonError(error.detail) from error
     return bytes(data)
 
 

@@ -67,10 +67,10 @@ def mount(app: Flask, *, extra: Sequence[Callable[[], Namespace]] = ()) -> None:
     """
     settings = app.extensions["relevo.settings"]
     access_tokens.configure(app, settings)
-    routing.configure(app)
-    request_log.register(app)
     headers.register(app, settings)
+    request_log.register(app)
     security.register(app)
+    routing.configure(app)
     app.after_request(rate_limit.add_headers)
     errors.register(app)
     blueprint = Blueprint("api", __name__, url_prefix=routing.API_PREFIX)

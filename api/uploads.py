@@ -6,12 +6,12 @@ a digest of the content, is taken while it passes by, so that nothing is stored 
 
 import hashlib
 from collections.abc import Iterator
-from typing import IO
 
 from flask import Request
-from werkzeug.exceptions import BadRequest, ClientDisconnected
+from werkzeug.exceptions import BadRequest
 from werkzeug.sansio.multipart import Data, Epilogue, Event, File, MultipartDecoder, NeedData
 
+from api.body_stream import BodyStream
 from api.json_bodies import JSON_TYPE, UnsupportedBodyError
 from core.errors import InvalidInputError, LimitExceededError
 
@@ -47,6 +47,7 @@ class UploadBody:
 
         Raises:
             LimitExceededError: the content is larger than MAX_UPLOAD_BYTES.
+            BrokenBodyError: it ended too early.
         """
         parts = [self._rest]
         available = len(self._rest)
@@ -92,22 +93,18 @@ def open_upload(request: Request, *, limit: int) -> UploadBody:
     if is_form:
         filename, chunks = _open_form(request)
         return UploadBody(chunks, filename=filename, size_hint=size, limit=limit)
-    first = request.stream.read(CHUNK_BYTES)
+    stream = BodyStream(request)
+    first = stream.read(CHUNK_BYTES)
     if not first:
         raise InvalidInputError.field("", "The body is empty.", code="required")
-    chunks = _stream_chunks(first, request.stream, expected=size)
+    chunks = _stream_chunks(first, stream)
     return UploadBody(chunks, filename=None, size_hint=size, limit=limit)
 
 
-def _stream_chunks(first: bytes, stream: IO[bytes], *, expected: int | None) -> Iterator[bytes]:
-    """Yield the body; gunicorn ends the stream of a cut connection as if it were complete."""
+def _stream_chunks(first: bytes, stream: BodyStream) -> Iterator[bytes]:
     yield first
-    received = len(first)
     while chunk := stream.read(CHUNK_BYTES):
-        received += len(chunk)
         yield chunk
-    if expected is not None and received < expected:
-        raise ClientDisconnected
 
 
 def _open_form(request: Request) -> tuple[str, Iterator[bytes]]:
@@ -115,14 +112,14 @@ def _open_form(request: Request) -> tuple[str, Iterator[bytes]]:
     if not boundary:
         raise UnsupportedBodyError("The form has no boundary.")
     decoder = MultipartDecoder(boundary, FORM_BUFFER_BYTES, max_parts=MAX_PARTS)
-    events = _form_events(decoder, request.stream)
+    events = _form_events(decoder, BodyStream(request))
     for event in events:
         if isinstance(event, File) and event.name == FIELD:
             return event.filename, _file_chunks(events)
     raise InvalidInputError.field(f"/{FIELD}", "The form has no file here.", code="required")
 
 
-def _form_events(decoder: MultipartDecoder, stream: IO[bytes]) -> Iterator[Event]:
+def _form_events(decoder: MultipartDecoder, stream: BodyStream) -> Iterator[Event]:
     """Yield what the form consists of, reading only as far as it is asked."""
     try:
         while True:

@@ -59,7 +59,8 @@ def common_settings(settings: Settings) -> dict[str, object]:
         "keepalive": IDLE_CONNECTION_SECONDS,
         "limit_request_line": 8190,
         "limit_request_fields": 100,
-        "limit_request_field_size": 8190,
+        # More than any token: the application refuses those that are too long, in its own form.
+        "limit_request_field_size": 64 * 1024,
         # The application counts proxies itself (TRUSTED_PROXIES); gunicorn believes nobody.
         "forwarded_allow_ips": "",
         "secure_scheme_headers": {},

@@ -16,5 +16,6 @@ from core.gunicorn_settings import common_settings
 
 _settings = load_settings()
 globals().update(common_settings(_settings))
+worker_class = "core.gunicorn_worker.ApiWorker"
 bind = f"{_settings.host}:{_settings.port}"
 proc_name = "relevo-web"

@@ -64,8 +64,8 @@ def serve_people(people: People, data_dir: Path, **environment: str) -> Iterator
     with socket.socket() as listener, log.open("wb") as output:
         listener.bind(("127.0.0.1", 0))
         listener.listen(128)
-        arguments = ["--worker-class", "gthread", "--workers", "2", "--threads", "4"]
-        binding = ["--bind", f"fd://{listener.fileno()}", "--no-control-socket"]
+        arguments = ["--config", "deploy/gunicorn/web.py", "--workers", "2", "--threads", "4"]
+        binding = ["--bind", f"fd://{listener.fileno()}", "--keep-alive", "1"]
         place = {"DATA_DIR": str(data_dir), "DATABASE_URL": settings.database_url}
         process = subprocess.Popen(
             [sys.executable, "-m", "gunicorn", "wsgi:app", *arguments, *binding],

@@ -122,8 +122,8 @@ def running_server(data_dir: Path, **environment: str) -> Iterator[Server]:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(128)
-        arguments = ["--worker-class", "gthread", "--workers", "2", "--threads", "4"]
-        binding = ["--bind", f"fd://{listener.fileno()}", "--no-control-socket"]
+        arguments = ["--config", "deploy/gunicorn/web.py", "--workers", "2", "--threads", "4"]
+        binding = ["--bind", f"fd://{listener.fileno()}", "--keep-alive", "1"]
         target = "tests.api.platform.applications:served_app()"
         with log.open("wb") as output:
             process = subprocess.Popen(

@@ -1,0 +1,155 @@
+"""The worker of the API: gunicorn's own, with honest ends of connections and errors in our form.
+
+Parsing stays gunicorn's. What it refuses by itself never reaches the application, so the problem
+document is written here.
+"""
+
+import json
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from http import HTTPStatus
+from typing import Any
+
+from gunicorn import util
+from gunicorn.http.errors import ParseException
+from gunicorn.workers.gthread import ThreadWorker
+
+from core.errors import ErrorCode
+from core.logs import set_request_id
+from core.problem_texts import PROBLEM_TEXTS
+
+# After the answer gunicorn reads on to the end of the body, up to 64 KiB, to keep the connection.
+READ_ON_BYTES = 64 * 1024
+
+Environ = dict[str, Any]  # Any: whatever WSGI and gunicorn put there
+WsgiApplication = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
+
+
+class RequestBody:
+    """The body as the application reads it; knows how much of it is left.
+
+    A body that is cut off or wrongly framed is an OSError, as with other servers.
+    """
+
+    def __init__(self, request: Any) -> None:  # Any: gunicorn is untyped, here and below
+        self.request = request
+        headers = dict(request.headers)
+        self._inner = request.body
+        self._is_chunked = "TRANSFER-ENCODING" in headers
+        self._left = int(headers.get("CONTENT-LENGTH", 0))
+        self._has_ended = False
+
+    @property
+    def failed(self) -> bool:
+        """Where the next request begins is unknown; gunicorn asks for this too."""
+        return bool(self._inner.failed)
+
+    @property
+    def is_used_up(self) -> bool:
+        """Whether the connection can take another request: nothing or little is left to read."""
+        if self._is_chunked:
+            return self._has_ended and not self.failed
+        return self._left < READ_ON_BYTES and not self.failed
+
+    def read(self, size: int | None = None) -> bytes:
+        """Return up to `size` bytes; fewer only at the end."""
+        wanted = None if size is None or size < 0 else size
+        data = self._take(self._inner.read, wanted)
+        self._has_ended = wanted is None or len(data) < wanted
+        return data
+
+    def readline(self, size: int | None = None) -> bytes:
+        """Return the next line, or b"" at the end."""
+        data = self._take(self._inner.readline, size)
+        self._has_ended = not data and size != 0
+        return data
+
+    def readlines(self, _hint: int | None = None) -> list[bytes]:
+        """Return all lines that are left."""
+        return list(self)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.readline, b"")
+
+    def _take(self, read: Callable[[int | None], bytes], size: int | None) -> bytes:
+        try:
+            data = read(size)
+        except ParseException as error:
+            raise OSError("the body is not framed as announced") from error
+        self._left -= len(data)
+        return data
+
+
+class ApiWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
+    """Threads that close a connection they will not read on, and say so."""
+
+    wsgi: Any  # the application; gunicorn calls it
+    _application: WsgiApplication
+    _public_url = ""
+
+    def load_wsgi(self) -> None:
+        """Load the application, and put our watch over bodies before it."""
+        super().load_wsgi()
+        self._application = self.wsgi
+        self._public_url = self.wsgi.extensions["relevo.settings"].public_url
+        self.wsgi = self._answer
+
+    def handle_request(self, req: Any, conn: Any) -> bool:
+        """Answer one request."""
+        req.body = RequestBody(req)
+        return bool(super().handle_request(req, conn))
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+        """Let gunicorn find status and log line of what it refuses; the answer is ours."""
+        request_id = secrets.token_hex(16)
+        set_request_id(request_id)
+        try:
+            taken = _TakenAnswer()
+            super().handle_error(req, taken, addr, exc)
+            with suppress(OSError):
+                util.write_nonblock(client, self._problem(taken.status, request_id))
+        finally:
+            set_request_id(None)
+
+    def _answer(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        answer = self._application(environ, start_response)
+        body: RequestBody = environ["wsgi.input"]
+        if not body.is_used_up:
+            body.request.force_close()
+        return answer
+
+    def _problem(self, status: HTTPStatus, request_id: str) -> bytes:
+        failed = status is HTTPStatus.INTERNAL_SERVER_ERROR
+        code = ErrorCode.INTERNAL_ERROR if failed else ErrorCode.BAD_REQUEST
+        document = {
+            "type": f"{self._public_url}/problems/{code}",
+            "title": PROBLEM_TEXTS[code].title,
+            "status": status,
+            "detail": f"The web server could not take this request: {status.phrase}.",
+            "code": code,
+            "request_id": request_id,
+        }
+        content = json.dumps(document).encode()
+        head = (
+            f"HTTP/1.1 {status} {status.phrase}",
+            "Connection: close",
+            "Content-Type: application/problem+json",
+            f"Content-Length: {len(content)}",
+            "Cache-Control: no-store",
+            "X-Content-Type-Options: nosniff",
+            f"X-Request-ID: {request_id}",
+        )
+        return "\r\n".join((*head, "", "")).encode() + content
+
+
+class _TakenAnswer:
+    """Stands where gunicorn writes its HTML page, and keeps the status."""
+
+    status = HTTPStatus.BAD_REQUEST
+
+    def gettimeout(self) -> float:
+        return 0.0
+
+    def sendall(self, data: bytes) -> None:
+        self.status = HTTPStatus(int(data.split(b" ", 2)[1]))
