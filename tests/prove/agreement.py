@@ -45,7 +45,7 @@ class Sent:
 
 def disagreements(installation: Installation, sent: Sequence[Sent]) -> list[str]:
     """Return a sentence for everything that is not as it should be."""
-    ledger, store = Ledger(installation.database), SiteStore(installation.sites_root)
+    ledger, store = installation.ledger(), SiteStore(installation.sites_root)
     return [
         *_running(ledger),
         *_pointers(ledger, store),
@@ -90,7 +90,7 @@ def _trees(ledger: Ledger, store: SiteStore) -> Iterator[str]:
 
 def leftovers(installation: Installation) -> list[str]:
     """Return what lies on disk and no row speaks of; allowed until it is swept."""
-    ledger, store = Ledger(installation.database), SiteStore(installation.sites_root)
+    ledger, store = installation.ledger(), SiteStore(installation.sites_root)
     return list(_leftovers(ledger, store))
 
 

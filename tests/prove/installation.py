@@ -13,7 +13,10 @@ from pathlib import Path
 
 import psutil
 
+from config import normal_database_url
+from tests import engines
 from tests.prove.client import Client
+from tests.prove.ledger import Ledger, ServerLedger
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PROGRAMS = Path(sys.executable).parent
@@ -62,6 +65,11 @@ class Installation:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._credential = ""
 
+    def ledger(self) -> Ledger:
+        """Return what reads the rows beside the server."""
+        url = self.environment.get("DATABASE_URL")
+        return Ledger(self.database) if url is None else ServerLedger(normal_database_url(url))
+
     @property
     def environment(self) -> dict[str, str]:
         """The process environment: nothing is inherited but the search path."""
@@ -71,6 +79,7 @@ class Installation:
             "LANG": "C.UTF-8",
             "ENVIRONMENT": "production",
             "DATA_DIR": str(self.data_dir),
+            **engines.settings_of(self.data_dir),
             "PORT": str(self.port),
             "SITES_PORT": str(self.sites_port),
             "ADMIN_PASSWORD": self.password,

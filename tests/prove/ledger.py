@@ -1,10 +1,14 @@
 """What the database says, read beside the server and without its code."""
 
+import itertools
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
+
+from sqlalchemy import NullPool, create_engine, text
 
 
 class Ledger:
@@ -42,3 +46,24 @@ class Ledger:
     def is_sound(self) -> bool:
         """Let SQLite check its own file."""
         return self.rows("PRAGMA integrity_check") == [("ok",)]
+
+
+class ServerLedger(Ledger):
+    """Reads one installation's rows on PostgreSQL or MariaDB."""
+
+    def __init__(self, database_url: str) -> None:
+        self._engine = create_engine(database_url, poolclass=NullPool)
+
+    def rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """Return all rows of a statement, which is written as for SQLite."""
+        number = itertools.count()
+        named = text(re.sub(r"\?", lambda _: f":value{next(number)}", statement))
+        with self._engine.connect() as connection:
+            if connection.dialect.name == "mysql":
+                connection.exec_driver_sql("SET SESSION sql_mode = 'PIPES_AS_CONCAT'")
+            found = connection.execute(named, {f"value{n}": v for n, v in enumerate(values)})
+            return [tuple(row) for row in found]
+
+    def is_sound(self) -> bool:
+        """A server looks after its files by itself."""
+        return True

@@ -10,7 +10,6 @@ from pathlib import Path
 from tests.prove.client import Answer, Client
 from tests.prove.content import site_files, zipped
 from tests.prove.installation import Installation
-from tests.prove.ledger import Ledger
 
 NAME = "races"
 TITLE = "Parallel callers"
@@ -45,7 +44,7 @@ def _race(installation: Installation, rounds: int) -> dict[str, object]:
         for stamp in ("one", "two")
     ]
     token = installation.api_token()
-    ledger = Ledger(installation.database)
+    ledger = installation.ledger()
     not_one = unexpected = wrong_keys = 0
     total: Counter[str] = Counter()
     for turn in range(rounds):

@@ -5,10 +5,11 @@ from types import ModuleType
 
 import pytest
 
-from tests.prove import crash_points, crashes, ordering, races, report, visitors
+from tests.outages.postgresql_server import programs
+from tests.prove import crash_points, crashes, ordering, outages, races, report, visitors, writers
 from tests.prove.__main__ import campaigns
 from tests.prove.ordering import Call, read_calls, violations
-from tests.services_guard import required_program
+from tests.services_guard import missing_service, required_program
 
 
 def check(module: ModuleType) -> None:
@@ -31,6 +32,23 @@ def test_everything_agrees_after_sigkill_at_random_moments() -> None:
 
 def test_everything_agrees_after_sigkill_at_named_points() -> None:
     check(crash_points)
+
+
+def test_no_writer_finds_sqlite_locked(tmp_path: Path) -> None:
+    figures = writers.campaign(tmp_path, each=25, processes=2)
+
+    result = report.judged(writers, figures, seconds=0)
+    assert not result.missed, report.as_text(result)
+    assert figures["writes"] == 16 * 25
+
+
+@pytest.mark.service
+def test_an_outage_loses_nothing_and_ends_by_itself() -> None:
+    required_program("redis-server")
+    if programs() is None:
+        missing_service("PostgreSQL is not installed")
+
+    check(outages)
 
 
 @pytest.mark.service
