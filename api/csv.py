@@ -21,7 +21,10 @@ MEDIA_TYPE = "text/csv"
 def stream(
     operation: Operation, handler: Callable[..., Any], arguments: dict[str, Any]
 ) -> Response:
-    """Answer with all rows of a list; the first piece is read before the answer begins."""
+    """Answer with all rows of a list; the first piece is read before the answer begins.
+
+    A thing that is no list is one row.
+    """
     pieces = _pieces(handler, arguments)
     first = next(pieces)
     schema = operation.response
@@ -41,6 +44,9 @@ def stream(
 
 
 def _pieces(handler: Callable[..., Any], arguments: dict[str, Any]) -> Iterator[list[Any]]:
+    if "page" not in arguments:
+        yield [handler(**arguments)]
+        return
     request: PageRequest | CursorRequest = arguments["page"]
     if isinstance(request, PageRequest):
         request = replace(request, page=1)

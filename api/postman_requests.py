@@ -89,6 +89,8 @@ _JUDGING = (
     Step(operation="post_requests_retry", path=_ONE, credential=PERSON, expect=(409,)),
     Step(operation="list_requests_reviews", path=_ONE),
     Step(operation="list_requests_timeline", path=_ONE),
+    Step(operation="list_requests_inbox"),
+    Step(operation="get_requests_stats", query={"site": "{{site}}"}),
 )
 _OTHER_ENDS = (
     Step(

@@ -10,13 +10,21 @@ from api.endpoint import endpoint
 from api.operation import Paging
 from api.representations import Answer
 from api.schemas.request_payloads import read_payload
-from api.schemas.requests import RequestIn, RequestOut, RequestPatch, RequestsQuery
+from api.schemas.request_stats import RequestStatsOut, RequestStatsQuery
+from api.schemas.requests import (
+    InboxQuery,
+    RequestIn,
+    RequestOut,
+    RequestPatch,
+    RequestsQuery,
+)
 from api.validation import field_errors, refuse
 from core.errors import ErrorCode
-from services import request_edits, request_views, requests
+from services import inbox, request_edits, request_stats, request_views, requests
 from services.actors import Actor
 from services.paging import Page, PageRequest
 from services.request_edits import RequestChange
+from services.request_stats import RequestStats, StatsFilter
 from services.request_views import RequestView
 from services.requests import RequestFilter, RequestOrder
 
@@ -79,6 +87,38 @@ class RequestList(Resource):
         return Answer(value=view, location=f"/requests/{request.number}")
 
 
+class RequestInbox(Resource):
+    """What waits for the caller."""
+
+    @endpoint(
+        summary="List what waits for me",
+        description="To approve, to review afterwards, to answer, to carry out, or assigned.",
+        query=InboxQuery,
+        response=RequestOut,
+        paging=Paging.PAGE,
+        scopes=("requests:read",),
+    )
+    def get(self, actor: Actor, page: PageRequest) -> Page[Any]:
+        """Return what waits, newest first."""
+        found = inbox.inbox(actor=actor, page=page)
+        return found.with_items(request_views.describe(actor=actor, requests=found.items))
+
+
+class RequestStatistics(Resource):
+    """How fast requests are answered, decided and done."""
+
+    @endpoint(
+        summary="Show figures about requests",
+        query=RequestStatsQuery,
+        response=RequestStatsOut,
+        csv=True,
+        scopes=("requests:read",),
+    )
+    def get(self, actor: Actor, query: dict[str, Any]) -> RequestStats:
+        """Return the figures of the requests the caller may see."""
+        return request_stats.collect(actor=actor, wanted=StatsFilter(**query))
+
+
 class RequestItem(Resource):
     """One request."""
 
@@ -127,6 +167,8 @@ def namespace() -> Namespace:
     """Return the routes of `/requests`."""
     routes = Namespace("requests", description="Petitions and their review", path="/requests")
     routes.add_resource(RequestList, "")
+    routes.add_resource(RequestInbox, "/inbox")
+    routes.add_resource(RequestStatistics, "/stats")
     routes.add_resource(RequestItem, "/<int:number>")
     request_actions.add_routes(routes)
     request_parts.add_routes(routes)

@@ -110,6 +110,8 @@ def moved(slug: str, promotion: Promotion) -> Answer:
 
 def sentence(view: PromotionView) -> str:
     """Tell in one line what an environment shows since a promotion."""
+    if view.state in ("pending_approval", "queued"):
+        return f"Request {view.request} asks for approval to show release {view.release} there."
     if view.result == "unchanged":
         return f"{view.to_environment} shows release {view.release} already: {view.url}"
     before = f" (before: {view.previous_release})" if view.previous_release else ""

@@ -11,6 +11,7 @@ from services import (
     mail,
     pruning,
     recovery,
+    request_clock,
     upkeep,
     uploads,
     webhook_pump,
@@ -52,5 +53,6 @@ CHORES: tuple[Chore, ...] = (
     Chore(name="mail.forget", every_seconds=3600, run=mail.forget),
     Chore(name="uploads.sweep", every_seconds=3600, run=uploads.sweep),
     Chore(name="sweep", every_seconds=3600, run=upkeep.sweep),
+    Chore(name="requests", every_seconds=60, run=request_clock.tick),
     Chore(name="anchor", every_seconds=3600, run=audit_proof.log_anchor),
 )

@@ -139,3 +139,11 @@ def last_actor(*, request: ChangeRequest, kind: str) -> int | None:
         .order_by(RequestEvent.id.desc())
         .limit(1)
     )
+
+
+def has_event(*, request: ChangeRequest, kind: str) -> bool:
+    """Tell whether something of a kind has happened to a request."""
+    query = select(RequestEvent.id).where(
+        RequestEvent.request_id == request.id, RequestEvent.kind == kind
+    )
+    return db.session.scalar(query.limit(1)) is not None

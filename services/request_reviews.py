@@ -326,13 +326,26 @@ def require_post_reviewer(*, actor: Actor, number: int) -> ChangeRequest:
     held = request_access.scopes_on(actor=actor, site=request.site)
     if actor.user_id is None or approvers.REVIEW not in held:
         raise ForbiddenError.missing_scopes(required=[approvers.REVIEW], missing=[approvers.REVIEW])
-    overrider = request_log.last_actor(request=request, kind="overridden")
-    if actor.user_id in (request.requester_id, request.beneficiary_id, overrider):
+    if actor.user_id in _involved(request):
         raise ForbiddenError(
             "Who filed or overrode a request does not review it afterwards.",
             code=ErrorCode.SELF_APPROVAL,
         )
     return request
+
+
+def may_review_afterwards(*, actor: Actor, request: ChangeRequest) -> bool:
+    """Tell whether this emergency waits for a review that the actor may give."""
+    if request.post_review_due_at is None or request.post_reviewed_at is not None:
+        return False
+    held = request_access.scopes_on(actor=actor, site=request.site)
+    is_free = actor.user_id is not None and actor.user_id not in _involved(request)
+    return is_free and approvers.REVIEW in held
+
+
+def _involved(request: ChangeRequest) -> tuple[int | None, ...]:
+    overrider = request_log.last_actor(request=request, kind="overridden")
+    return request.requester_id, request.beneficiary_id, overrider
 
 
 def _write(

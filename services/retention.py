@@ -13,6 +13,7 @@ from models.engine import db
 from models.environments import Environment
 from models.promotions import Promotion
 from models.releases import Release, ReleaseState, Submission
+from models.requests import ChangeRequest, RequestState
 from models.sites import Site
 from services import access, audit, hosts
 from services.actors import Actor, system_actor
@@ -26,6 +27,12 @@ PRUNE = ("sites:read", "sites:write")
 DEFAULT_KEEP = 10
 UPLOAD_WAIT_SECONDS = 2.0
 DEFAULT_OLDER_THAN_DAYS = 30
+ASKED = (
+    RequestState.PENDING,
+    RequestState.NEEDS_INFO,
+    RequestState.APPROVED,
+    RequestState.EXECUTING,
+)
 _IDS_AT_ONCE = 500
 
 
@@ -242,4 +249,16 @@ def _protected(site: Site) -> dict[int, list[str]]:
         for release_id in (promotion.release_id, promotion.previous_release_id):
             if release_id is not None:
                 reasons.setdefault(release_id, []).append("being promoted")
+    for wanted, number in _asked_for(site):
+        reasons.setdefault(wanted, []).append(f"asked for by request {number}")
     return reasons
+
+
+def _asked_for(site: Site) -> list[tuple[int, int]]:
+    """Return the releases that open requests are about, with the number of each request."""
+    rows = db.session.execute(
+        select(ChangeRequest.release_id, ChangeRequest.id).where(
+            ChangeRequest.site_id == site.id, ChangeRequest.state.in_(ASKED)
+        )
+    )
+    return [(wanted, number) for wanted, number in rows if wanted is not None]

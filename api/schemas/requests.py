@@ -94,6 +94,12 @@ class RequestsQuery(PageQuery):
     overdue = fields.Boolean(metadata={"description": "Past `due_at` and not closed."})
 
 
+class InboxQuery(PageQuery):
+    """Which part of what waits."""
+
+    sort = SortField("number", "created_at", "updated_at", "due_at", default="-number")
+
+
 class RequestErrorOut(Schema):
     """Why carrying a request out failed."""
 

@@ -275,6 +275,8 @@ _ONE = "/requests/<int:number>"
 REQUESTS: dict[str, Rule] = {
     "GET /requests": _everybody(200, READ, None),
     "POST /requests": _everybody(422, FILE),
+    "GET /requests/inbox": _everybody(200, READ, None),
+    "GET /requests/stats": _everybody(200, READ, None),
     f"GET {_ONE}": _shown(),
     f"PATCH {_ONE}": _done(422, "token", scopes=FILE),
     f"POST {_ONE}/submit": _done(422, "token", scopes=FILE),
