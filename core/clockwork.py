@@ -23,12 +23,14 @@ class Chore:
         run: does it; may look at `is_stopping` when it takes long. It may be interrupted at any
             point and is then done again at its next time.
         is_wanted: a cheap look whether there is anything to do; without one it is always done.
+        is_prompt: somebody waits for it; it never stands behind a chore that takes long.
     """
 
     name: str
     every_seconds: int
     run: Callable[[], object]
     is_wanted: Callable[[], bool] | None = None
+    is_prompt: bool = False
 
 
 def stop_flag(app: Flask) -> threading.Event:

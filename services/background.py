@@ -47,6 +47,7 @@ CHORES: tuple[Chore, ...] = (
         every_seconds=1,
         run=webhook_pump.pump,
         is_wanted=webhook_pump.is_waiting,
+        is_prompt=True,
     ),
     Chore(name="webhooks.revive", every_seconds=60, run=webhook_pump.revive),
     Chore(name="webhooks.forget", every_seconds=3600, run=webhook_pump.forget),

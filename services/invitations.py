@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from urllib.parse import urlsplit
 
 from sqlalchemy import select, update
 
@@ -12,6 +13,7 @@ from core.ids import hash_secret, new_secret
 from core.settings import current_settings
 from models.engine import db
 from models.users import OneTimeToken, User
+from services import mail
 from services.actors import Actor, Via
 from services.audit import Target, record
 from services.passwords import check_strength, hash_password, is_short
@@ -39,7 +41,7 @@ class Link:
 
 
 def make_link(*, actor: Actor, user: User, kind: LinkKind) -> Link:
-    """Make a link for `user`; earlier ones stop working.
+    """Make a link for `user`; earlier ones stop working. It is mailed too when mail is set up.
 
     The secret stands after the `#`, so that it reaches neither the server's log nor a proxy's.
     """
@@ -61,8 +63,11 @@ def make_link(*, actor: Actor, user: User, kind: LinkKind) -> Link:
             )
         )
         record(actor=actor, action=f"{kind}.created", target=Target(type="user", id=str(user.id)))
-    url = f"{current_settings().public_url}{LINK_PATH}#token={secret}"
-    return Link(url=url, expires_at=now + lifetime)
+        url = f"{current_settings().public_url}{LINK_PATH}#token={secret}"
+        link = Link(url=url, expires_at=now + lifetime)
+        subject, text = _letter(user, kind, link)
+        mail.write_to(user=user, subject=subject, text=text)
+    return link
 
 
 def reset_password(
@@ -104,6 +109,18 @@ def reset_password(
         end_sessions(user_id=user.id, reason=EndReason.PASSWORD)
         target = Target(type="user", id=str(user.id))
         record(actor=actor, action="password.reset", target=target)
+
+
+def _letter(user: User, kind: LinkKind, link: Link) -> tuple[str, str]:
+    """Return subject and text of the mail with a link."""
+    place = urlsplit(current_settings().public_url).netloc
+    until = link.expires_at.strftime("%Y-%m-%d %H:%M UTC")
+    end = f"It works once, until {until}. If you did not expect it, ignore it.\n"
+    if kind is LinkKind.INVITATION:
+        said = f"You were invited to Relevo at {place} as {user.username}.\nChoose a password:"
+        return f"Invitation to {place}", f"{said}\n\n{link.url}\n\n{end}"
+    said = f"Here you can set a new password for {user.username} at {place}:"
+    return f"New password for {place}", f"{said}\n\n{link.url}\n\n{end}"
 
 
 def _owner_of(token: str) -> User:

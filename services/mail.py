@@ -10,11 +10,12 @@ from sqlalchemy import delete, func, select, update
 from core.clock import utc_now
 from core.errors import InvalidInputError, UnavailableError
 from core.ids import new_public_id
-from core.mail import MailNotSentError, MailRefusedError, compose, hand_in
+from core.mail import MailNotSentError, MailRefusedError, compose, hand_in, is_mail_address
 from core.settings import current_settings
 from models.engine import db
 from models.jobs import Job
 from models.mail import MailState, OutgoingMail
+from models.users import User
 from services.actors import system_actor
 from services.crypto import decrypt, encrypt
 from services.job_runs import JobRun
@@ -99,6 +100,13 @@ def deliver(*, public_id: str) -> dict[str, Any]:
         return {"sent": False, "error": str(error)}
     _finish(public_id, MailState.SENT, None)
     return {"sent": True}
+
+
+def write_to(*, user: User, subject: str, text: str) -> bool:
+    """Like `send`, to a user; False when they have no address that mail can go to."""
+    if user.email is None or not is_mail_address(user.email):
+        return False
+    return send(to=user.email, subject=subject, text=text)
 
 
 def run_job(job: JobRun) -> dict[str, Any]:

@@ -1,11 +1,14 @@
 """The guard of webhooks, as the settings have it."""
 
+from urllib.parse import urlsplit
+
 from sqlalchemy import make_url
 
 from core.outbound import Endpoint, Guard
 from core.settings import Settings, current_settings
 
 DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306}
+REDIS_PORT = 6379
 ANY = ("0.0.0.0", "::", "")  # noqa: S104  # nosec B104  # compared with, not listened on
 
 
@@ -23,6 +26,9 @@ def own_services(settings: Settings) -> tuple[Endpoint, ...]:
     if url.host:
         port = url.port or DATABASE_PORTS.get(url.get_backend_name(), 0)
         found.append(Endpoint(url.host, port))
+    if settings.redis_url:
+        parts = urlsplit(settings.redis_url)
+        found.append(Endpoint(parts.hostname or "localhost", parts.port or REDIS_PORT))
     if settings.smtp is not None:
         found.append(Endpoint(settings.smtp.host, settings.smtp.port))
     return tuple(found)

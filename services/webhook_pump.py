@@ -54,7 +54,7 @@ def revive() -> int:
 
 
 def forget() -> int:
-    """Delete what was delivered or given up KEEP_DAYS ago, and targets that nobody calls."""
+    """Delete what ended KEEP_DAYS ago, targets that nobody calls, and replaced secrets."""
     stale = utc_now() - timedelta(days=KEEP_DAYS)
     called = select(Webhook.target)
     statements = (
@@ -63,7 +63,9 @@ def forget() -> int:
             WebhookTarget.updated_at < stale, WebhookTarget.name.not_in(called)
         ),
     )
+    replaced = update(Webhook).where(Webhook.previous_secret_until < utc_now())
     with transaction():
+        changed_rows(replaced.values(previous_secret=None, previous_secret_until=None))
         return sum(changed_rows(statement) for statement in statements)
 
 

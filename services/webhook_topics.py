@@ -11,6 +11,7 @@ TEST_TOPIC = "webhook.test"
 # What happens to sites and what belongs to them: for whoever may manage webhooks there.
 SITE_GROUPS = frozenset(
     {
+        "approval_policy",
         "backup",
         "database",
         "environment",
@@ -20,14 +21,16 @@ SITE_GROUPS = frozenset(
         "release",
         "request",
         "site",
+        "tag",
         "webhook",
     }
 )
-# What the audit trail tells of people: only for webhooks of somebody who may read the trail.
-PEOPLE_GROUPS = frozenset(
+# What the audit trail tells of people and of the installation: only for whoever may read it.
+AUDIT_GROUPS = frozenset(
     {
         "access",
         "contact",
+        "installation",
         "invitation",
         "password",
         "reset",
@@ -39,7 +42,7 @@ PEOPLE_GROUPS = frozenset(
         "user",
     }
 )
-_PATTERN = re.compile(r"(?P<group>[a-z]+)\.(\*|[a-z]+(_[a-z]+)*)")
+_PATTERN = re.compile(r"(?P<group>[a-z]+(_[a-z]+)*)\.(\*|[a-z]+(_[a-z]+)*)")
 MAX_TOPICS = 30
 
 
@@ -49,7 +52,7 @@ def check_topics(*, topics: Sequence[str], on_site: bool) -> None:
     Raises:
         InvalidInputError: with a pointer to each of them.
     """
-    known = SITE_GROUPS if on_site else SITE_GROUPS | PEOPLE_GROUPS
+    known = SITE_GROUPS if on_site else SITE_GROUPS | AUDIT_GROUPS
     errors = [
         FieldError(f"/topics/{index}", "unknown", _refusal(known))
         for index, topic in enumerate(topics)
@@ -59,9 +62,9 @@ def check_topics(*, topics: Sequence[str], on_site: bool) -> None:
         raise InvalidInputError("The input was refused.", errors=errors)
 
 
-def tells_of_people(topics: Sequence[str]) -> bool:
+def needs_audit(topics: Sequence[str]) -> bool:
     """Tell whether such a webhook would hear what only readers of the audit trail may know."""
-    return any(_group(topic) in PEOPLE_GROUPS for topic in topics)
+    return any(_group(topic) in AUDIT_GROUPS for topic in topics)
 
 
 def wants(topics: Sequence[str], topic: str) -> bool:

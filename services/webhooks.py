@@ -36,7 +36,7 @@ from services.crypto import encrypt
 from services.outbound import webhook_guard
 from services.paging import Page, PageRequest, matching, paginate
 from services.transaction import changed_rows, transaction
-from services.webhook_topics import check_topics, tells_of_people
+from services.webhook_topics import check_topics, needs_audit
 
 WRITE = "webhooks:write"
 SECRET_PREFIX = "whsec_"
@@ -274,13 +274,13 @@ def _home(actor: Actor, slug: str | None) -> Site | None:
 
 def _check_topics(actor: Actor, topics: Sequence[str], *, on_site: bool) -> None:
     check_topics(topics=topics, on_site=on_site)
-    if tells_of_people(topics):
+    if needs_audit(topics):
         actor.require("audit:read")
 
 
 def _find_for_change(actor: Actor, public_id: str) -> Webhook:
     webhook = find_webhook(actor=actor, public_id=public_id)
-    if tells_of_people(webhook.topics):  # or its address could be turned to somebody else
+    if needs_audit(webhook.topics):  # or its address could be turned to somebody else
         actor.require("audit:read")
     return webhook
 

@@ -2,11 +2,14 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 
 from flask import Flask
 
+from core.clockwork import Chore
+from core.jobs import Queue
 from core.settings import Settings
 from core.worker_locks import WorkerLock, forget_dead, is_dead
 from models.engine import db
@@ -17,6 +20,7 @@ logger = logging.getLogger("relevo.worker")
 
 BEATS_PER_LEASE = 4
 LONGEST_BEAT_SECONDS = 15.0
+WEBHOOK_PLACES = 4
 
 
 def settings_of(app: Flask) -> Settings:
@@ -51,6 +55,28 @@ class InHand:
             self._claims.discard(claim)
 
 
+@dataclass(frozen=True)
+class Lane:
+    """Queues that share places, so that one that is slow holds none of the others up."""
+
+    queues: tuple[str, ...]
+    places: int
+    in_hand: InHand = field(default_factory=InHand)
+
+    @property
+    def is_free(self) -> bool:
+        """True while one more job fits in."""
+        return len(self.in_hand) < self.places
+
+
+def lanes_of(queues: Sequence[str], places: int) -> list[Lane]:
+    """Return the lanes of a worker: calls of webhooks mostly wait, so they have one apart."""
+    waiting = tuple(queue for queue in queues if queue == Queue.WEBHOOKS)
+    others = tuple(queue for queue in queues if queue != Queue.WEBHOOKS)
+    lanes = [Lane(others, places), Lane(waiting, max(places, WEBHOOK_PLACES))]
+    return [lane for lane in lanes if lane.queues]
+
+
 def work_on(app: Flask, claim: Claim, is_stopping: Callable[[], bool]) -> None:
     """Carry out one claimed job; never raises.
 
@@ -82,9 +108,9 @@ def take_back_lost(app: Flask) -> None:
     )
 
 
-def run_chores(app: Flask) -> None:
+def run_chores(app: Flask, chores: Sequence[Chore] = background.CHORES) -> None:
     """Do what is due by the timetable."""
-    attempt(app, "chores", lambda: clockwork.run_due(chores=background.CHORES))
+    attempt(app, "chores", lambda: clockwork.run_due(chores=chores))
 
 
 class Heart:

@@ -8,6 +8,7 @@ import pytest
 from tests.outgoing.receivers import Receiver, receiving
 from tests.outgoing.test_guard import LISTED
 from tests.people import People
+from tests.people import home as home
 from tests.people import inside as inside
 from tests.people import people as people
 from tests.people import template as template
