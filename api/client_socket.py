@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-SEND_SECONDS = 10
+SEND_SECONDS = 10.0
 _GONE = select.POLLRDHUP | select.POLLHUP | select.POLLERR | select.POLLNVAL
 
 
@@ -24,7 +24,9 @@ class ClientSocket:
         if self._socket is not None:
             # Nobody holds a thread for longer than this by not reading what it is sent.
             self._socket.setsockopt(
-                socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", SEND_SECONDS, 0)
+                socket.SOL_SOCKET,
+                socket.SO_SNDTIMEO,
+                struct.pack("ll", max(1, int(SEND_SECONDS)), 0),
             )
 
     def is_gone(self) -> bool:

@@ -15,6 +15,7 @@ from core.errors import ErrorCode
 
 METHODS = ("get", "post", "put", "patch", "delete")
 MEANINGS: dict[int, str] = {
+    101: "Now it is a WebSocket.",
     200: "Done.",
     201: "Made; `Location` says where.",
     202: "Accepted; `Location` says where to look.",

@@ -78,6 +78,7 @@ def mount(app: Flask, *, extra: Sequence[Callable[[], Namespace]] = ()) -> None:
     for namespace in (*NAMESPACES, *extra):
         api.add_namespace(namespace())
     app.register_blueprint(blueprint)
+    events.register(app)
     app.extensions[EXTENSION] = api
     app.extensions[READER] = EventReader()
     docs.register(app, api, settings)

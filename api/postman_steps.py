@@ -302,6 +302,13 @@ _CLEAN_UP = Chapter(
             name="What has happened to the site, without waiting for more",
             query={"timeout_seconds": "0", "last_event_id": "0", "topics": "promotion.*"},
         ),
+        Step(operation="post_events_ticket"),
+        Step(
+            operation="get_ws",
+            name="A socket, which Postman opens in another kind of request",
+            credential=None,
+            expect=(426,),
+        ),
         Step(operation="get_audit_verify"),
         Step(operation="delete_tokens_by_id", path={"id": "{{token_id}}"}),
         Step(operation="delete_sites_members_by_username"),

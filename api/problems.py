@@ -41,6 +41,8 @@ STATUS: dict[ErrorCode, HTTPStatus] = {
     ErrorCode.UNSUPPORTED_MEDIA_TYPE: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     ErrorCode.VALIDATION_FAILED: HTTPStatus.UNPROCESSABLE_ENTITY,
     ErrorCode.RATE_LIMITED: HTTPStatus.TOO_MANY_REQUESTS,
+    ErrorCode.UPGRADE_REQUIRED: HTTPStatus.UPGRADE_REQUIRED,
+    ErrorCode.ORIGIN_REFUSED: HTTPStatus.FORBIDDEN,
     ErrorCode.INTERNAL_ERROR: HTTPStatus.INTERNAL_SERVER_ERROR,
     ErrorCode.UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
     ErrorCode.INSUFFICIENT_DISK: HTTPStatus.INSUFFICIENT_STORAGE,
@@ -133,6 +135,8 @@ def _add_standard_headers(response: Response, code: ErrorCode) -> None:
     response.headers["Cache-Control"] = "no-store"
     if response.status_code == HTTPStatus.UNAUTHORIZED:
         response.headers.setdefault("WWW-Authenticate", _challenge(code))
+    if response.status_code == HTTPStatus.UPGRADE_REQUIRED:
+        response.headers["Upgrade"] = "websocket"
     if response.status_code in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
         response.headers.setdefault("Retry-After", str(RETRY_SECONDS))
 

@@ -1,6 +1,7 @@
 """Who is asking: the Authorization header becomes an Actor, or the reason why not."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from ipaddress import IPv6Address, ip_address
 
@@ -76,6 +77,17 @@ def known_actor() -> Actor | None:
     """Return who was found behind the credential of this request, if anybody was."""
     actor = g.get("relevo_actor")
     return actor if isinstance(actor, Actor) else None
+
+
+def credential_expires_at(actor: Actor) -> datetime:
+    """Return when the credential of this request ends: a session's access token ends before it.
+
+    Raises:
+        UnauthenticatedError: it has ended already.
+    """
+    if actor.via is Via.TOKEN and actor.expires_at is not None:
+        return actor.expires_at
+    return datetime.fromtimestamp(read_access_token(_bearer_token(request)).expires_at, UTC)
 
 
 def client_address() -> str | None:

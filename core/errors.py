@@ -37,6 +37,8 @@ class ErrorCode(StrEnum):
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     VALIDATION_FAILED = "validation_failed"
     RATE_LIMITED = "rate_limited"
+    UPGRADE_REQUIRED = "upgrade_required"
+    ORIGIN_REFUSED = "origin_refused"
     INTERNAL_ERROR = "internal_error"
     UNAVAILABLE = "unavailable"
     INSUFFICIENT_DISK = "insufficient_disk"

@@ -75,6 +75,16 @@ _GENERAL: dict[ErrorCode, ProblemText] = {
         "This caller used up its share of requests for now.",
         "Wait for the seconds in Retry-After; the X-RateLimit headers show what is left.",
     ),
+    ErrorCode.UPGRADE_REQUIRED: ProblemText(
+        "A WebSocket is needed",
+        "This address answers a WebSocket handshake only.",
+        "Open it with a WebSocket client and a ticket, or listen to GET /api/v1/events.",
+    ),
+    ErrorCode.ORIGIN_REFUSED: ProblemText(
+        "Origin refused",
+        "A page of another origin tried to open a WebSocket.",
+        "Add the origin of the page to CORS_ORIGINS if it shall listen.",
+    ),
     ErrorCode.INTERNAL_ERROR: ProblemText(
         "Internal error",
         "The server failed in a way nobody foresaw. Nothing more is told here on purpose.",

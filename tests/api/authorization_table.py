@@ -328,6 +328,8 @@ WEBHOOKS: dict[str, Rule] = {
 }
 
 SERVER: dict[str, Rule] = {
+    "POST /events/ticket": Rule(answers=known(200), body={}),
+    "GET /ws": Rule(answers=everybody(426), body=None),
     "GET /events": Rule(answers=known(200), body=None, query="timeout_seconds=0"),
     "GET /limits": Rule(answers=known(200), body=None),
     "GET /version": Rule(answers=known(200), body=None),
