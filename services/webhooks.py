@@ -192,13 +192,9 @@ def delete_webhook(*, actor: Actor, public_id: str) -> None:
     """
     with transaction() as session:
         webhook = find_webhook(actor=actor, public_id=public_id)
-        record(
-            actor=actor,
-            action="webhook.deleted",
-            target=audit_target(webhook),
-            before=_shown(webhook),
-        )
+        target, before = audit_target(webhook), _shown(webhook)
         session.delete(webhook)
+        record(actor=actor, action="webhook.deleted", target=target, before=before)
 
 
 def check_url(*, url: str) -> Destination:
