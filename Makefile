@@ -36,7 +36,7 @@ check: $(VENV)/installed-dev ## lint, format, types, import rules, security rule
 prove: $(VENV)/installed-dev ## run the long crash and race campaigns
 	$(BIN)/python -m tests.prove
 
-bench: $(VENV)/installed-dev ## measure, and print ratios
+bench: $(VENV)/installed-bench ## measure, and print ratios
 	$(BIN)/python -m benchmarks
 
 lock: $(VENV)/installed-dev ## resolve the dependencies again
@@ -44,6 +44,8 @@ lock: $(VENV)/installed-dev ## resolve the dependencies again
 		pyproject.toml -o requirements.txt
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header \
 		--group dev pyproject.toml -o requirements-dev.txt
+	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header \
+		--group dev --group bench pyproject.toml -o requirements-bench.txt
 
 clean: ## remove the environment and caches; DATA_DIR stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
@@ -66,4 +68,8 @@ $(VENV)/installed: $(VENV)/created requirements.txt pyproject.toml
 $(VENV)/installed-dev: $(VENV)/created requirements-dev.txt pyproject.toml
 	$(BIN)/pip install --quiet --require-hashes -r requirements-dev.txt
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/installed-bench: $(VENV)/installed-dev requirements-bench.txt
+	$(BIN)/pip install --quiet --require-hashes -r requirements-bench.txt
 	@touch $@

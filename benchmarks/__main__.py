@@ -5,9 +5,9 @@ import os
 import platform
 import sys
 
-from benchmarks import memory, promotions, report, uploads
+from benchmarks import memory, promotions, reading, report, uploads
 
-PARTS = {module.PART: module for module in (promotions, uploads, memory)}
+PARTS = {module.PART: module for module in (promotions, uploads, memory, reading)}
 
 
 def main() -> int:

@@ -118,11 +118,15 @@ class Installation:
 
     def client(self) -> Client:
         """Return a client of the administrator, signed in once and for all."""
+        return Client(self.port, self.access_token())
+
+    def access_token(self) -> str:
+        """Return the administrator's access token."""
         if not self._credential:
             body = {"username": ADMIN, "password": self.password}
             answer = Client(self.port).post("/auth/login", body)
             self._credential = str(answer.expect(200)["access_token"])
-        return Client(self.port, self._credential)
+        return self._credential
 
     def start(
         self, *, failpoint: str = "", wait: bool = True, names: tuple[str, ...] = ("serve",)
