@@ -10,6 +10,7 @@ from marshmallow import Schema
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from api.conditional import check_write_conditions, etag_of, is_not_modified
+from api.dumping import dump_many, dump_one
 from api.operation import Operation
 from api.paging import link_header, meta
 from api.routing import API_PREFIX
@@ -86,9 +87,9 @@ def render(operation: Operation, result: object) -> WerkzeugResponse:
 def dump(schema: Schema, value: object) -> bytes:
     """Return the JSON of `value` as callers see it."""
     if isinstance(value, Page | CursorPage):
-        document: Any = {"items": schema.dump(value.items, many=True), "meta": meta(value)}
+        document: Any = {"items": dump_many(schema, value.items), "meta": meta(value)}
     else:
-        document = schema.dump(value)
+        document = dump_one(schema, value)
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
 

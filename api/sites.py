@@ -21,7 +21,7 @@ from api.schemas.sites import (
 )
 from core.errors import ErrorCode
 from models.jobs import Job
-from services import pruning, site_views, sites
+from services import pruning, site_reads, site_views, sites
 from services.actors import Actor
 from services.paging import Page, PageRequest
 from services.retention import Pruned
@@ -33,7 +33,7 @@ SITE = "/<slug>"
 
 def current_site(*, actor: Actor, slug: str) -> SiteView:
     """Return a site in its present form."""
-    return site_views.describe(sites=[sites.get_site(actor=actor, slug=slug)])[0]
+    return site_reads.get_view(actor=actor, slug=slug)
 
 
 class SiteList(Resource):
@@ -46,10 +46,9 @@ class SiteList(Resource):
         paging=Paging.PAGE,
         scopes=("sites:read",),
     )
-    def get(self, actor: Actor, page: PageRequest) -> Page[Any]:
+    def get(self, actor: Actor, page: PageRequest) -> Page[SiteView]:
         """Return the sites the caller may see."""
-        found = sites.list_sites(actor=actor, page=page)
-        return found.with_items(site_views.describe(sites=found.items))
+        return site_reads.list_views(actor=actor, page=page)
 
     @endpoint(
         summary="Create a site",

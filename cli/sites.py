@@ -6,7 +6,7 @@ from cli import promotions, recovery, releases, web_server
 from cli.documents import fields_of
 from cli.output import EXIT_CODES, Answer, answering, table
 from cli.parameters import bounded
-from services import environment_views, environments, site_views, sites
+from services import environment_views, environments, site_reads, site_views, sites
 from services.actors import cli_actor
 from services.environment_views import EnvironmentView
 from services.paging import MAX_PER_PAGE, PageRequest
@@ -36,8 +36,7 @@ def list_all(query: str | None) -> Answer:
 @answering
 def show(slug: str) -> Answer:
     """Show what the environments of SLUG serve."""
-    site = sites.get_site(actor=cli_actor(), slug=slug)
-    (view,) = site_views.describe(sites=[site])
+    view = site_reads.get_view(actor=cli_actor(), slug=slug)
     found = environments.list_environments(actor=cli_actor(), slug=slug)
     places = environment_views.describe(slug=slug, environments=found)
     header = ("ENVIRONMENT", "RELEASE", "BEFORE", "STATE", "ADDRESS")
@@ -78,8 +77,8 @@ def _all_sites(query: str | None) -> list[SiteView]:
     number: int | None = 1
     while number is not None:
         page = PageRequest(page=number, per_page=MAX_PER_PAGE, sort="slug", q=query)
-        found = sites.list_sites(actor=cli_actor(), page=page)
-        views += site_views.describe(sites=found.items)
+        found = site_reads.list_views(actor=cli_actor(), page=page)
+        views += found.items
         number = found.next
     return views
 

@@ -16,4 +16,5 @@ def monotonic() -> float:
 
 def isoformat(moment: datetime) -> str:
     """Write `moment` as the API does: ISO 8601, UTC, six digits of microseconds, `Z`."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return utc.isoformat(timespec="microseconds")[:-6] + "Z"  # instead of +00:00

@@ -127,6 +127,19 @@ def require_environment(*, actor: Actor, environment: str, scope: str) -> None:
         )
 
 
+def require_held(
+    *, actor: Actor, roles: Iterable[Collection[str] | None], scopes: tuple[str, ...]
+) -> None:
+    """Refuse unless site roles that permit this give the actor all of `scopes`.
+
+    For services that have read the roles together with the thing itself.
+
+    Raises:
+        ForbiddenError: with the scopes required and missing.
+    """
+    _require(_held(actor, roles), scopes)
+
+
 def _held(actor: Actor, roles: Iterable[Collection[str] | None]) -> frozenset[str]:
     """Return the scopes of the global role and of site roles, within the credential's limits."""
     held = set(actor.role_scopes) if actor.sees_all_sites else set()

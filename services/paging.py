@@ -94,7 +94,7 @@ def paginate(
         InvalidInputError: the order names something else.
     """
     ordered = statement.order_by(None).order_by(
-        *_order(request.sort or default, sortable=sortable, tiebreak=tiebreak)
+        *ordering(request.sort or default, sortable=sortable, tiebreak=tiebreak)
     )
     offset = (request.page - 1) * request.per_page
     items = list(db.session.scalars(ordered.limit(request.per_page).offset(offset)).unique())
@@ -138,9 +138,14 @@ def matching(q: str | None, *columns: Column) -> ColumnElement[bool] | None:
     return or_(*(func.lower(column).like(lowered, escape=LIKE_ESCAPE) for column in columns))
 
 
-def _order(
+def ordering(
     sort: str, *, sortable: Mapping[str, Column], tiebreak: Column
 ) -> list[ColumnElement[Any]]:
+    """Return the order that `sort` asks for, and then by `tiebreak`.
+
+    Raises:
+        InvalidInputError: the order names something else than `sortable` does.
+    """
     order: list[ColumnElement[Any]] = []
     descending = False
     for position, word in enumerate(sort.split(",")):

@@ -27,19 +27,12 @@ from models.sites import Membership, Site
 from services import access, audit, hosts
 from services.actors import Actor
 from services.names import is_slug
-from services.paging import Page, PageRequest, matching, paginate
 from services.permissions import MAKER_SITE_ROLE
 from services.transaction import changed_rows, end_reading, transaction
 from storage.locks import LockBusyError, file_lock, release_lock_path
 
 TURN_SECONDS = 5.0
 STANDARD_ENVIRONMENTS: tuple[tuple[str, int, bool], ...] = (("test", 10, True), ("main", 20, False))
-SORTABLE = {
-    "slug": Site.slug,
-    "name": Site.name,
-    "created_at": Site.created_at,
-    "updated_at": Site.updated_at,
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,24 +41,6 @@ class SiteChange:
 
     name: str | None = None
     description: str | None = None
-
-
-def list_sites(*, actor: Actor, page: PageRequest) -> Page[Site]:
-    """Return the sites the actor may see; `q` looks into slug, name and description."""
-    query = access.visible_sites(actor=actor)
-    wanted = matching(page.q, Site.slug, Site.name, Site.description)
-    if wanted is not None:
-        query = query.where(wanted)
-    return paginate(query, page, sortable=SORTABLE, tiebreak=Site.id)
-
-
-def get_site(*, actor: Actor, slug: str) -> Site:
-    """Return one site.
-
-    Raises:
-        NotFoundError: it does not exist or may not be seen.
-    """
-    return access.find_site(actor=actor, slug=slug)
 
 
 def create_site(*, actor: Actor, slug: str, name: str, description: str = "") -> Site:

@@ -41,7 +41,7 @@ def test_the_shell_has_models_and_services_at_hand(people: People) -> None:
         "with transaction():",
         "    session.query(Site).one().name = 'Ours'",
         "",
-        "print('name', sites.get_site(actor=actor, slug='web').name, app.name)",
+        "print('name', site_reads.get_view(actor=actor, slug='web').name, app.name)",
     ]
 
     result = run_process("shell", data_dir=data_dir, text_in="\n".join(lines) + "\n")

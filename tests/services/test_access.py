@@ -3,7 +3,7 @@
 import pytest
 
 from core.errors import ErrorCode
-from services import access, environments, promotions, publishing, sites
+from services import access, environments, promotions, publishing, site_reads, sites
 from services.actors import Actor
 from services.paging import PageRequest
 from services.permissions import TokenPreset
@@ -30,7 +30,7 @@ def _token(people: People, username: str, **order: object) -> Actor:
 
 
 def _slugs(actor: Actor) -> list[str]:
-    found = sites.list_sites(actor=actor, page=PageRequest(sort="slug"))
+    found = site_reads.list_views(actor=actor, page=PageRequest(sort="slug"))
     return [site.slug for site in found.items]
 
 
@@ -101,7 +101,7 @@ def test_a_token_sees_only_its_sites(inside: People) -> None:
 
     assert _slugs(actor) == ["web"]
     with refused(ErrorCode.NOT_FOUND):
-        sites.get_site(actor=actor, slug="blog")
+        site_reads.get_view(actor=actor, slug="blog")
 
 
 def test_a_token_of_some_sites_makes_no_others(inside: People) -> None:

@@ -11,7 +11,7 @@ from models.environments import Environment
 from models.promotions import Promotion, PromotionKind, SiteBackup
 from models.releases import Release
 from models.sites import Membership, Site
-from services import sites, switching
+from services import site_reads, sites, switching
 from services.sites import SiteChange
 from services.transaction import transaction
 from tests.factories import (
@@ -105,7 +105,7 @@ def test_a_change_of_an_older_version_is_refused(inside: People) -> None:
             actor=OPERATOR, slug="web", change=SiteChange(name="Newer"), expected_version=1
         )
 
-    assert sites.get_site(actor=OPERATOR, slug="web").name == "New"
+    assert site_reads.get_view(actor=OPERATOR, slug="web").name == "New"
 
 
 def test_a_deleted_site_takes_rows_files_and_hosts_with_it(inside: People) -> None:
