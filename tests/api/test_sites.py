@@ -44,7 +44,10 @@ def test_a_site_has_test_and_main_at_once(inside: People) -> None:
     listed = root.get("/sites/web/environments").json
 
     assert [item["name"] for item in listed["items"]] == ["test", "main"]
-    assert [item["policy"] for item in listed["items"]] == [{"auto": True}, {"auto": False}]
+    assert [item["policy"] for item in listed["items"]] == [
+        {"auto": True, "required_approvals": 0},
+        {"auto": False, "required_approvals": 0},
+    ]
     assert listed["meta"] == {"page": 1, "per_page": 20, "total": 2, "next": None}
 
 
