@@ -20,6 +20,7 @@ from api.schemas.auth import (
     SignedInOut,
     TotpIn,
     TotpOut,
+    TotpRemovalIn,
     WhoamiOut,
 )
 from api.security import Auth, client_address
@@ -207,12 +208,19 @@ class Totp(Resource):
 
     @endpoint(
         summary="Remove the own second factor",
+        description="Needs the password or a code, once the second factor was confirmed.",
+        body=TotpRemovalIn,
         status=204,
-        errors=(ErrorCode.SESSION_REQUIRED, ErrorCode.NOT_FOUND),
+        errors=(
+            ErrorCode.SESSION_REQUIRED,
+            ErrorCode.NOT_FOUND,
+            ErrorCode.LAST_ADMIN,
+            ErrorCode.LOGIN_THROTTLED,
+        ),
     )
-    def delete(self, actor: Actor) -> Any:
+    def delete(self, actor: Actor, body: dict[str, Any]) -> Any:
         """Sign in without codes from now on."""
-        totp.remove_own(actor=actor)
+        totp.remove_own(actor=actor, **body)
         return no_content()
 
 

@@ -124,4 +124,6 @@ def _add_headers(response: Response) -> Response:
     if is_api_path(request.path):
         headers.setdefault("Cache-Control", "no-store")
         response.vary.update(["Accept", "Authorization"])
+        if current_settings().cors_origins:  # also for callers that sent no Origin
+            response.vary.add("Origin")
     return response

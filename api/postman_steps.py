@@ -240,7 +240,7 @@ _OWN = Chapter(
             body={"otp": "{{otp}}"},
             before=ONE_TIME_CODE,
         ),
-        Step(operation="delete_auth_totp", credential=PERSON),
+        Step(operation="delete_auth_totp", credential=PERSON, body={"password": PASSWORD}),
         Step(
             operation="put_auth_password",
             credential=PERSON,

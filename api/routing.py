@@ -1,7 +1,7 @@
 """Where the API lives and how addresses are read."""
 
 from flask import Flask, request
-from werkzeug.routing import IntegerConverter, Map
+from werkzeug.routing import BaseConverter, IntegerConverter, Map
 
 from core.errors import NotFoundError
 
@@ -22,11 +22,21 @@ class BoundedInteger(IntegerConverter):
         super().__init__(map, max=LARGEST_NUMBER)
 
 
+class OpaqueId(BaseConverter):
+    """`<opaque:id>` where another address has a short word in the place of the id.
+
+    Left out, OPTIONS and 405 of `/tokens/self` would name the methods of `/tokens/<id>` too.
+    """
+
+    regex = "[A-Za-z0-9_-]{5,}"
+
+
 def configure(app: Flask) -> None:
     """Answer 404 to trailing and doubled slashes instead of redirecting, and read numbers well."""
     app.url_map.strict_slashes = True
     app.url_map.merge_slashes = False
     app.url_map.converters["int"] = BoundedInteger
+    app.url_map.converters["opaque"] = OpaqueId
     app.before_request(_refuse_nul)
 
 

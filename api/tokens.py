@@ -14,7 +14,7 @@ from services.actors import Actor
 from services.paging import Page, PageRequest
 from services.tokens import TokenOrder, TokenView
 
-TOKEN = "/<id>"
+TOKEN = "/<opaque:id>"
 
 
 class TokenList(Resource):

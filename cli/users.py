@@ -120,14 +120,23 @@ def erase(username: str) -> Answer:
 @click.argument("username")
 @answering
 def remove_totp(username: str) -> Answer:
-    """Turn off the second factor of USERNAME, who lost it."""
+    """Turn off the second factor of USERNAME, who lost it.
+
+    A password that is too short to stand alone goes off too, and a link to set another is printed.
+    """
     actor = cli_actor()
     user = users.get_user(actor=actor, username=username)
-    totp.remove_of(actor=actor, user=user)
-    return Answer(
-        document=_document(user),
-        lines=[f"{username} signs in without a second factor now."],
-    )
+    if totp.remove_of(actor=actor, user=user):
+        return Answer(
+            document=_document(user),
+            lines=[f"{username} signs in without a second factor now."],
+        )
+    link = invitations.make_link(actor=actor, user=user, kind=LinkKind.RESET)
+    lines = [
+        f"The password of {username} was too short to stand alone and is off. A new one is set",
+        f"with this link, for {invitations.RESET_MINUTES} minutes: {link.url}",
+    ]
+    return Answer(document={**_document(user), "url": link.url}, lines=lines)
 
 
 @command.command("export")

@@ -77,6 +77,7 @@ class Settings:
     max_wait_seconds: int
     access_token_minutes: int
     refresh_token_days: int
+    session_max_days: int
     token_max_days: int
     web_workers: int
     web_threads: int

@@ -28,6 +28,7 @@ NAMES = {
 
 
 BINARY_COLLATION = "utf8mb4_bin"
+SqliteValue = str | bytes | int | float | None
 
 
 class Base(DeclarativeBase):
@@ -85,10 +86,16 @@ def _count_trailing_spaces(element: CreateTable, compiler: Any, **options: Any) 
     return statement.replace(f"COLLATE {BINARY_COLLATION}", f"COLLATE {unpadded}")
 
 
+def _lower(value: SqliteValue) -> SqliteValue:
+    return value.lower() if isinstance(value, str) else value
+
+
 @event.listens_for(Engine, "connect")
 def _prepare_sqlite(dbapi_connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
     if not isinstance(dbapi_connection, sqlite3.Connection):
         return
+    # SQLite's own knows ASCII alone; searches must find the same on every engine.
+    dbapi_connection.create_function("lower", 1, _lower, deterministic=True)
     cursor = dbapi_connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
     cursor.execute("PRAGMA journal_mode=WAL")

@@ -59,7 +59,7 @@ def open_session(*, user: User, address: str | None, user_agent: str | None) -> 
             user_id=user.id,
             created_at=now,
             last_seen_at=now,
-            expires_at=now + _lifetime(),
+            expires_at=now + min(_lifetime(), _longest()),
             address=address,
             user_agent=user_agent[:MAX_USER_AGENT] if user_agent else None,
         )
@@ -72,8 +72,9 @@ def open_session(*, user: User, address: str | None, user_agent: str | None) -> 
 def refresh(*, refresh_token: str, address: str | None, request_id: str | None) -> SignedIn:
     """Exchange a refresh token for the next one; each works once.
 
-    A second use within ten seconds is two tabs or a retry and only refused. Later it means that
-    somebody else holds the token, so the session ends for both.
+    No session lasts beyond SESSION_MAX_DAYS. A second use within ten seconds is two tabs or a retry
+    and only refused. Later it means that somebody else holds the token, so the session ends for
+    both.
 
     Raises:
         UnauthenticatedError: unknown, expired, ended, or used before.
@@ -90,7 +91,7 @@ def refresh(*, refresh_token: str, address: str | None, request_id: str | None) 
         if claimed == 1:
             row = token.session
             row.last_seen_at = now
-            row.expires_at = now + _lifetime()
+            row.expires_at = min(now + _lifetime(), row.created_at + _longest())
             return SignedIn(user=row.user, session=row, refresh_token=_next_token(row, now))
         conflict = _within_grace(token, now)
         if not conflict:
@@ -214,7 +215,8 @@ def _find_token(refresh_token: str) -> RefreshToken:
     if token is None or token.expires_at <= now:
         raise _invalid()
     row = token.session
-    if row.revoked_at is not None or row.expires_at <= now or not row.user.is_active:
+    ends_at = min(row.expires_at, row.created_at + _longest())
+    if row.revoked_at is not None or ends_at <= now or not row.user.is_active:
         raise _invalid()
     return token
 
@@ -226,7 +228,7 @@ def _next_token(row: UserSession, now: datetime) -> str:
             token_hash=hash_secret(secret),
             session_id=row.id,
             issued_at=now,
-            expires_at=now + _lifetime(),
+            expires_at=min(now + _lifetime(), row.created_at + _longest()),
         )
     )
     return secret
@@ -270,6 +272,11 @@ def _target(row: UserSession) -> Target:
 
 def _lifetime() -> timedelta:
     return timedelta(days=current_settings().refresh_token_days)
+
+
+def _longest() -> timedelta:
+    """Return how long a session lasts however often it is refreshed."""
+    return timedelta(days=current_settings().session_max_days)
 
 
 def _user_id(actor: Actor) -> int:

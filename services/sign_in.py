@@ -42,8 +42,7 @@ def sign_in(*, username: str, password: str, otp: str | None, client: Client) ->
         UnauthenticatedError: `otp_required` after a right password of somebody with a second
             factor, `invalid_credentials` for everything else alike.
     """
-    key = throttle.attempt_key(purpose="login", account=username, address=client.address)
-    claimed = throttle.claim(key)
+    claimed = throttle.claim(_attempt_key(username, client.address))
     user = find_by_login(username)
     verdict = verify(user.password_hash if user else None, password)
     if user is None or not verdict.right or not user.is_active:
@@ -68,8 +67,7 @@ def check_password(*, username: str, password: str, address: str | None) -> bool
     Raises:
         ThrottledError: too many failures for this name from this address.
     """
-    key = throttle.attempt_key(purpose="login", account=username, address=address)
-    claimed = throttle.claim(key)
+    claimed = throttle.claim(_attempt_key(username, address))
     user = find_by_login(username)
     verdict: Verdict = verify(user.password_hash if user else None, password)
     if user is None or not verdict.right or not user.is_active or user.totp_enabled:
@@ -85,6 +83,17 @@ def find_by_login(login: str) -> User | None:
         select(User).where(or_(User.username == name, User.email == name))
     ).all()
     return min(found, key=lambda user: user.username != name, default=None)
+
+
+def _attempt_key(login: str, address: str | None) -> str:
+    """Return what to count this attempt for: the account, by whichever of its names.
+
+    The look-up is one query for everybody; names that nobody has are counted as they are.
+    """
+    user = find_by_login(login)
+    return throttle.attempt_key(
+        purpose="login", account=user.username if user else login, address=address
+    )
 
 
 @repeatable()

@@ -14,10 +14,12 @@ from core.errors import ConflictError, ErrorCode, ForbiddenError, InvalidInputEr
 from core.ids import hash_secret
 from models.engine import db
 from models.users import RecoveryCode, User
-from services import throttle
+from services import password_checks, throttle
 from services.actors import Actor, Via
+from services.admins import require_an_admin
 from services.audit import Target, record
 from services.crypto import decrypt, encrypt
+from services.sessions import EndReason, end_sessions
 from services.transaction import changed_rows, transaction
 
 ISSUER = "Relevo"
@@ -82,31 +84,65 @@ def confirm(*, actor: Actor, otp: str) -> Sequence[str]:
     return codes
 
 
-def remove_own(*, actor: Actor) -> None:
-    """Turn the actor's second factor off.
+def remove_own(*, actor: Actor, password: str | None = None, otp: str | None = None) -> None:
+    """Turn the actor's second factor off; a stolen access token alone is not enough for that.
+
+    Args:
+        password: the actor's password; it or `otp` is needed once the factor counts.
+        otp: a code of the second factor, or one of the recovery codes.
 
     Raises:
         ForbiddenError: by token.
         NotFoundError: there is none.
-        InvalidInputError: the password is too short to stand alone.
+        InvalidInputError: neither is given or it is wrong, or the password is too short to stand
+            alone.
+        ThrottledError: too many wrong attempts.
+        ConflictError: `last_admin`, the role asks for a second factor and nobody else has one.
     """
+    user = _own(actor)
+    if user.totp_secret is None:
+        raise NotFoundError("There is no second factor.")
+    if user.password_is_short:
+        raise InvalidInputError("The password is too short to stand alone; set a longer one first.")
+    if user.totp_enabled:
+        _confirm_person(actor, user, password, otp)
     with transaction():
         user = _own(actor)
-        if user.totp_secret is None:
-            raise NotFoundError("There is no second factor.")
-        if user.password_is_short:
-            raise InvalidInputError(
-                "The password is too short to stand alone; set a longer one first."
-            )
         clear(user=user)
         record(actor=actor, action="totp.disabled", target=_target(user))
+        if user.role.requires_totp:
+            require_an_admin()
 
 
-def remove_of(*, actor: Actor, user: User) -> None:
-    """Turn off the second factor of somebody who lost it; for the command line."""
+def _confirm_person(actor: Actor, user: User, password: str | None, otp: str | None) -> None:
+    if otp is not None:
+        if not accept_code(user=user, otp=otp):
+            raise InvalidInputError.field("/otp", "is not the current code", code="wrong")
+    elif password is not None:
+        password_checks.confirm(actor=actor, password=password, pointer="/password")
+    else:
+        raise InvalidInputError.field(
+            "/password", "send the password, or a code as `otp`", code="required"
+        )
+
+
+def remove_of(*, actor: Actor, user: User) -> bool:
+    """Turn off the second factor of somebody who lost it; for the command line.
+
+    A password that is too short to stand alone stops working, and so do the sessions.
+
+    Returns:
+        Whether the password still works; if not, its owner needs a link to set another one.
+    """
     with transaction():
         clear(user=user)
         record(actor=actor, action="totp.disabled", target=_target(user))
+        if not user.password_is_short:
+            return True
+        user.password_hash, user.password_is_short = None, False
+        end_sessions(user_id=user.id, reason=EndReason.PASSWORD)
+        record(actor=actor, action="password.disabled", target=_target(user))
+    return False
 
 
 def clear(*, user: User) -> None:

@@ -127,6 +127,13 @@ class TotpIn(Schema):
     otp = otp_field(required=True)
 
 
+class TotpRemovalIn(Schema):
+    """What shows that it is the person who removes the second factor: one of the two."""
+
+    password = password_field()
+    otp = otp_field()
+
+
 class RecoveryCodesOut(Schema):
     """Single-use ways past a lost authenticator, shown once."""
 

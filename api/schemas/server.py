@@ -25,4 +25,5 @@ class LimitsOut(Schema):
     max_wait_seconds = fields.Integer(required=True)
     access_token_minutes = fields.Integer(required=True)
     refresh_token_days = fields.Integer(required=True)
+    session_max_days = fields.Integer(required=True)
     token_max_days = fields.Integer(required=True)

@@ -175,7 +175,8 @@ def test_a_second_factor_from_beginning_to_end(people: People) -> None:
         code = pyotp.TOTP(begun["secret"]).now()
         with_code = people.nobody.post("/auth/login", LOGIN | {"otp": code})
         replayed = people.nobody.post("/auth/login", LOGIN | {"otp": code})
-        removed = caller.delete("/auth/totp")
+        kept = caller.delete("/auth/totp")
+        removed = caller.call("DELETE", "/auth/totp", {"password": PASSWORD})
 
     assert begun["otpauth_uri"].startswith("otpauth://totp/Relevo:ana?secret=")
     assert len(confirmed.json["recovery_codes"]) == 10
@@ -183,6 +184,7 @@ def test_a_second_factor_from_beginning_to_end(people: People) -> None:
     assert with_code.status_code == 200
     assert with_code.json["user"]["totp_enabled"] is True
     assert (replayed.status_code, replayed.json["code"]) == (401, "invalid_credentials")
+    assert kept.status_code == 422
     assert removed.status_code == 204
 
 

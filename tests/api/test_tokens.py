@@ -145,6 +145,17 @@ def test_a_repeated_rotation_with_its_key_gets_the_same_successor(people: People
     assert (other.status_code, other.json["code"]) == (409, "invalid_transition")
 
 
+def test_the_token_in_use_is_no_token_by_id(people: People) -> None:
+    caller = people.caller("ana", "member")
+
+    offered = caller.call("OPTIONS", "/tokens/self")
+    deleted = caller.delete("/tokens/self")
+
+    assert {*offered.headers["Allow"].split(", ")} == {"GET", "HEAD", "OPTIONS"}
+    assert deleted.status_code == 405
+    assert {*deleted.headers["Allow"].split(", ")} == {"GET", "HEAD", "OPTIONS"}
+
+
 def test_a_token_warns_in_a_header_before_it_expires(people: People) -> None:
     people.user("ana")
     with time_machine.travel("2026-03-01T12:00:00Z", tick=False) as clock:

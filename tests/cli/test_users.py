@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from core.clock import utc_now
 from services.passwords import verify
 from services.sign_in import find_by_login
 from tests.cli.commands import Relevo
@@ -237,6 +238,22 @@ def test_an_import_leaves_an_administrator(relevo: Relevo, tmp_path: Path) -> No
 
     assert refused.exit_code == 1
     assert "administer" in refused.stderr
+
+
+def test_a_short_password_does_not_stay_alone(relevo: Relevo, people: People) -> None:
+    people.user("ana", totp_secret="x", totp_confirmed_at=utc_now(), password_is_short=True)
+    caller = people.caller("ana")
+
+    removed = relevo("users", "remove-totp", "ana")
+
+    assert removed.exit_code == 0
+    login = {"username": "ana", "password": PASSWORD}
+    assert people.nobody.post("/auth/login", login).status_code == 401
+    assert caller.get("/auth/whoami").status_code == 401
+    body = {"token": removed.output.partition("#token=")[2].strip(), "new_password": OTHER_PASSWORD}
+    assert people.nobody.post("/auth/reset", body).status_code == 204
+    login["password"] = OTHER_PASSWORD
+    assert people.nobody.post("/auth/login", login).status_code == 200
 
 
 def test_a_lost_second_factor_is_removed(relevo: Relevo, people: People) -> None:

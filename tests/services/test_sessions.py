@@ -152,6 +152,25 @@ def test_a_refresh_token_expires(inside: People) -> None:
     assert refusal.value.code is ErrorCode.REFRESH_INVALID
 
 
+def test_a_session_ends_however_often_it_is_refreshed(inside: People) -> None:
+    inside.user("ana")
+    with time_machine.travel(START, tick=False) as clock:
+        signed_in = _open()
+        for _ in range(8):
+            clock.shift(timedelta(days=10))
+            signed_in = _refresh(signed_in.refresh_token)
+        clock.shift(timedelta(days=9))
+        signed_in = _refresh(signed_in.refresh_token)
+        assert signed_in.session.expires_at == utc_now() + timedelta(days=1)
+        clock.shift(timedelta(days=1))
+
+        with pytest.raises(UnauthenticatedError) as refusal:
+            _refresh(signed_in.refresh_token)
+
+        assert refusal.value.code is ErrorCode.REFRESH_INVALID
+        assert _code(signed_in) == ErrorCode.TOKEN_EXPIRED
+
+
 def test_a_deactivated_user_cannot_refresh(inside: People) -> None:
     inside.user("ana")
     token = _open().refresh_token

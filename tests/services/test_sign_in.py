@@ -43,6 +43,23 @@ def test_a_name_or_an_address_and_the_password_open_a_session(inside: People, lo
     assert find("ana").last_login_at is not None
 
 
+def test_both_names_of_an_account_count_together(inside: People) -> None:
+    inside.user("ana")
+    names = ["ana", " ana", "ana@example.org", " Ana@Example.org", "ANA"]
+
+    with time_machine.travel("2026-03-01T12:00:00Z", tick=False):
+        codes = [_failure(names[number % len(names)]) for number in range(12)]
+
+    assert codes[:8] == [ErrorCode.INVALID_CREDENTIALS] * 8
+    assert codes[8:] == [ErrorCode.LOGIN_THROTTLED] * 4
+
+
+def _failure(username: str) -> ErrorCode:
+    with pytest.raises(DomainError) as refusal:
+        _sign_in(username, "wrong")
+    return refusal.value.code
+
+
 def test_every_failure_has_the_same_answer(inside: People) -> None:
     inside.user("ana")
     inside.user("off", is_active=False)

@@ -9,9 +9,10 @@ from core.errors import ConflictError, ErrorCode, ForbiddenError, InvalidInputEr
 from models.audit import AuditEvent
 from models.engine import db
 from models.users import RecoveryCode
-from services import totp
+from services import roles, totp
 from services.actors import Actor, system_actor
 from services.password_changes import change_own_password
+from services.roles import RoleChange
 from services.tokens import actor_for_token
 from tests.people import ADDRESS, OTHER_PASSWORD, PASSWORD, People, find
 
@@ -57,7 +58,7 @@ def test_a_factor_is_replaced_only_after_it_was_removed(inside: People) -> None:
         totp.begin(actor=actor)
     with pytest.raises(ConflictError):
         totp.confirm(actor=actor, otp=pyotp.TOTP(secret).now())
-    totp.remove_own(actor=actor)
+    totp.remove_own(actor=actor, password=PASSWORD)
 
     _enable(actor)
 
@@ -67,12 +68,68 @@ def test_removing_forgets_secret_and_codes(inside: People) -> None:
     actor = inside.actor("ana")
     _enable(actor)
 
-    totp.remove_own(actor=actor)
+    totp.remove_own(actor=actor, password=PASSWORD)
 
     assert find("ana").totp_secret is None
     assert db.session.scalars(select(RecoveryCode)).all() == []
     with pytest.raises(NotFoundError):
         totp.remove_own(actor=actor)
+
+
+@pytest.mark.parametrize(
+    ("proof", "pointer"),
+    [
+        ({}, "/password"),
+        ({"password": OTHER_PASSWORD}, "/password"),
+        ({"otp": "000000"}, "/otp"),
+        ({"otp": "000000", "password": PASSWORD}, "/otp"),
+    ],
+)
+def test_a_session_alone_removes_no_factor(
+    inside: People, proof: dict[str, str], pointer: str
+) -> None:
+    inside.user("ana")
+    actor = inside.actor("ana")
+    _enable(actor)
+
+    with pytest.raises(InvalidInputError) as refusal:
+        totp.remove_own(actor=actor, **proof)
+
+    assert [error.pointer for error in refusal.value.errors] == [pointer]
+    assert find("ana").totp_enabled
+
+
+def test_a_recovery_code_removes_the_factor(inside: People) -> None:
+    inside.user("ana")
+    actor = inside.actor("ana")
+    _, codes = _enable(actor)
+
+    totp.remove_own(actor=actor, otp=codes[0])
+
+    assert not find("ana").totp_enabled
+
+
+def test_what_was_only_begun_is_removed_without_proof(inside: People) -> None:
+    inside.user("ana")
+    actor = inside.actor("ana")
+    totp.begin(actor=actor)
+
+    totp.remove_own(actor=actor)
+
+    assert find("ana").totp_secret is None
+
+
+def test_the_last_administrator_keeps_the_factor_that_the_role_demands(inside: People) -> None:
+    actor = inside.actor("root")
+    _enable(actor)
+    change = RoleChange(requires_totp=True)
+    roles.update_role(actor=system_actor(), name="admin", change=change)
+
+    with pytest.raises(ConflictError) as refusal:
+        totp.remove_own(actor=actor, password=PASSWORD)
+
+    assert refusal.value.code is ErrorCode.LAST_ADMIN
+    assert find("root").totp_enabled
 
 
 def test_a_token_changes_no_second_factor(inside: People) -> None:
@@ -133,7 +190,7 @@ def test_a_password_too_short_to_stand_alone_keeps_its_factor(inside: People) ->
     with pytest.raises(InvalidInputError):
         totp.remove_own(actor=actor)
     change_own_password(actor=actor, current_password="kP9#vQ2x", new_password=OTHER_PASSWORD)
-    totp.remove_own(actor=actor)
+    totp.remove_own(actor=actor, password=OTHER_PASSWORD)
 
 
 def test_a_lost_factor_is_removed_from_the_command_line(inside: People) -> None:

@@ -85,6 +85,14 @@ def test_a_named_origin_may_read_what_it_needs(cross: Flask) -> None:
     assert "X-RateLimit-Remaining" in exposed
 
 
+def test_answers_differ_by_origin_also_without_one(cross: Flask, app: Flask) -> None:
+    without_origin = cross.test_client().get(OPEN).headers["Vary"]
+    without_cross = app.test_client().get(OPEN).headers["Vary"]
+
+    assert {"Accept", "Authorization", "Origin"} <= set(without_origin.split(", "))
+    assert "Origin" not in without_cross
+
+
 def test_a_preflight_allows_what_the_api_takes(cross: Flask) -> None:
     headers = (
         cross.test_client()
