@@ -127,9 +127,9 @@ AUTH: dict[str, Rule] = {
     "DELETE /auth/totp": Rule(answers=people(204), body=None),
     "GET /tokens": Rule(answers=people(200), body=None),
     "POST /tokens": Rule(answers=people(201), body=NEW_TOKEN),
-    "GET /tokens/<id>": Rule(answers=people(404), body=None),
-    "DELETE /tokens/<id>": Rule(answers=people(404), body=None),
-    "POST /tokens/<id>/rotate": Rule(answers=people(404), body={}),
+    "GET /tokens/<opaque:id>": Rule(answers=people(404), body=None),
+    "DELETE /tokens/<opaque:id>": Rule(answers=people(404), body=None),
+    "POST /tokens/<opaque:id>/rotate": Rule(answers=people(404), body={}),
     "GET /tokens/self": Rule(answers=people(404, tokens=200), body=None),
     "POST /tokens/self/rotate": Rule(answers=people(404, tokens=201), body={}),
 }
@@ -159,11 +159,12 @@ PEOPLE: dict[str, Rule] = {
     "GET /roles": Rule(answers=known(200), body=None),
     "POST /roles": Rule(answers=only(422, "admin"), token_scopes=("roles:write",)),
     "GET /roles/<name>": Rule(answers=known(200), body=None, path=ROLE),
+    # A role is changed by those who hold all it grants; roles:write alone does not do.
     "PATCH /roles/<name>": Rule(
-        answers=only(422, "admin"), token_scopes=("roles:write",), path=ROLE
+        answers=only(422, "admin") | {"token": 403}, token_scopes=("roles:write",), path=ROLE
     ),
     "DELETE /roles/<name>": Rule(
-        answers=only(422, "admin"), token_scopes=("roles:write",), path=ROLE
+        answers=only(422, "admin") | {"token": 403}, token_scopes=("roles:write",), path=ROLE
     ),
     "GET /permissions": Rule(answers=known(200), body=None),
     "GET /audit": Rule(
