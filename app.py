@@ -5,6 +5,7 @@ Making the application opens neither the database nor the network.
 
 import sys
 from functools import partial
+from importlib import import_module
 
 import click
 from flask import Flask
@@ -48,8 +49,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     api.mount(app)
     jobs.register(app, *background.KINDS)
     waiting.prepare(app, threads=settings.web_threads)
-    app.extensions[jobs.BELL] = PipeBell(settings.data_dir)
-    app.extensions["relevo.worker"] = partial(Worker, app)
+    _bind_workers(app, settings)
     return app
 
 
@@ -103,6 +103,20 @@ def _flask_config(settings: Settings) -> dict[str, object]:
             settings.database_url, threads=settings.web_threads
         ),
     }
+
+
+def _bind_workers(app: Flask, settings: Settings) -> None:
+    """Choose the messenger of jobs; Celery is imported only where it is wanted."""
+    if settings.celery_broker_url is None:
+        app.extensions[jobs.BELL] = PipeBell(settings.data_dir)
+        app.extensions["relevo.worker"] = partial(Worker, app)
+        return
+    messenger = import_module("tasks.celery_app")
+    celery = messenger.make_celery(app, settings.celery_broker_url)
+    app.extensions["celery"] = celery
+    app.extensions[jobs.BELL] = messenger.CeleryBell(celery)
+    worker = import_module("tasks.celery_worker")
+    app.extensions["relevo.worker"] = partial(worker.CeleryWorker, app, celery)
 
 
 def _bind_database(app: Flask, settings: Settings) -> None:

@@ -48,6 +48,8 @@ DATABASE_URL_FORMS = (
 )
 REDIS_SCHEMES = ("redis", "rediss", "unix")
 REDIS_URL_FORMS = "redis://:password@host:6379/0, rediss://... with TLS, or unix:///path/to/socket"
+AMQP_SCHEMES = ("amqp", "amqps")
+BROKER_URL_FORMS = "redis://:password@host:6379/0 or amqp://user:password@host:5672/name"
 DATABASE_NUMBER = re.compile(r"(/\d{0,5})?$")
 
 DEFAULTS: dict[str, str] = {
@@ -61,6 +63,7 @@ DEFAULTS: dict[str, str] = {
     "DATA_DIR": "./var",
     "DATABASE_URL": "",
     "REDIS_URL": "",
+    "CELERY_BROKER_URL": "",
     "SITES_ROOT": "",
     "BACKUPS_ROOT": "",
     "SECRET_KEY": "",
@@ -102,7 +105,6 @@ DEFAULTS: dict[str, str] = {
 
 NOT_BUILT_YET: dict[str, str] = {
     "BLOB_STORE_URL": "storing blobs in a bucket",
-    "CELERY_BROKER_URL": "jobs on Celery workers",
     "ADOPT_ROOTS": "adopting an existing docroot",
     "DATABASES_SQLITE_ROOTS": "the databases resource",
     "DATABASES_ALLOWED_CIDRS": "the databases resource",
@@ -147,6 +149,7 @@ def _read(reader: "_Reader", data_dir: Path) -> Settings:
         data_dir=data_dir,
         database_url=reader.database_url(f"sqlite:///{data_dir / 'relevo.db'}"),
         redis_url=checked_redis_url(reader.text("REDIS_URL")) or None,
+        celery_broker_url=checked_broker_url(reader.text("CELERY_BROKER_URL")) or None,
         sites_root=reader.path("SITES_ROOT", data_dir / "sites"),
         backups_root=reader.path("BACKUPS_ROOT", data_dir / "backups"),
         root_dir=ROOT_DIR,
@@ -329,6 +332,26 @@ def checked_redis_url(text: str) -> str:
     if text and not _is_redis_url(text):
         raise SettingError(f"REDIS_URL must look like {REDIS_URL_FORMS}")
     return text
+
+
+def checked_broker_url(text: str) -> str:
+    """Return the address of the message broker as it was given; empty when there is none.
+
+    Raises:
+        SettingError: it is no such address; the message has no password in it.
+    """
+    is_redis = _is_redis_url(text) and not text.startswith("unix")
+    if text and not is_redis and not _is_amqp_url(text):
+        raise SettingError(f"CELERY_BROKER_URL must look like {BROKER_URL_FORMS}")
+    return text
+
+
+def _is_amqp_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in AMQP_SCHEMES and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _is_redis_url(text: str) -> bool:

@@ -3,3 +3,5 @@
 from app import create_served_app
 
 app = create_served_app()
+# Where CELERY_BROKER_URL is set, for `celery -A wsgi`; `relevo worker` makes that unnecessary.
+celery = app.extensions.get("celery")

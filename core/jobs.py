@@ -64,12 +64,19 @@ class Bell(Protocol):
     def ring(self, *, job_id: str, queue: str) -> None:
         """Announce one job."""
 
+    def problem(self) -> str | None:
+        """Say why nobody may hear it, or None when all is well."""
+
 
 class SilentBell:
     """Tells nobody: workers look for due jobs every few seconds anyway."""
 
     def ring(self, *, job_id: str, queue: str) -> None:
         """Do nothing."""
+
+    def problem(self) -> str | None:
+        """Find nothing wrong with that."""
+        return None
 
 
 def register(app: Flask, *kinds: JobKind) -> None:
@@ -88,6 +95,12 @@ def find_kind(name: str) -> JobKind | None:
     """Return a kind of work, or None when this version does not know it."""
     kind = current_app.extensions.get(KINDS, {}).get(name)
     return kind if isinstance(kind, JobKind) else None
+
+
+def bell_problem() -> str | None:
+    """Say what is wrong with the bell of the running application, or None."""
+    bell: Bell = current_app.extensions.get(BELL) or SilentBell()
+    return bell.problem()
 
 
 def ring(*, job_id: str, queue: str) -> None:

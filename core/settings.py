@@ -49,6 +49,7 @@ class Settings:
     data_dir: Path
     database_url: str
     redis_url: str | None
+    celery_broker_url: str | None
     sites_root: Path
     backups_root: Path
     root_dir: Path

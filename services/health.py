@@ -10,6 +10,7 @@ from enum import StrEnum
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from core.jobs import bell_problem
 from core.redis_link import redis_link
 from core.settings import current_settings
 from models.engine import db
@@ -78,6 +79,8 @@ def readiness(further: dict[str, CheckFunction] | None = None) -> Report:
     }
     if current_settings().redis_url is not None:
         own["redis"] = _redis
+    if current_settings().celery_broker_url is not None:
+        own["broker"] = _broker
     return Report({name: _run(name, check) for name, check in (own | (further or {})).items()})
 
 
@@ -122,6 +125,12 @@ def _storage() -> Check:
     if free.f_bavail * free.f_frsize < MIN_FREE_BYTES:
         return Check(CheckState.DEGRADED, "Less than 64 MiB are free.")
     return OK
+
+
+def _broker() -> Check:
+    """Ask the broker: jobs are rows, so without it they only wait."""
+    problem = bell_problem()
+    return OK if problem is None else Check(CheckState.DEGRADED, problem)
 
 
 def _redis() -> Check:

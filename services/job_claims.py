@@ -5,7 +5,7 @@ older number, and nothing written under an older number counts.
 """
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -29,7 +29,8 @@ from services.transaction import (
 logger = logging.getLogger("relevo.jobs")
 
 CANDIDATES = 8
-RESENT_AT_ONCE = 1_000
+RUNG_AT_ONCE = 1_000
+RING_AGAIN_AFTER = timedelta(seconds=15)
 MAX_DETAIL = 1_000
 
 
@@ -192,7 +193,9 @@ def queue_again(*, job: Job, pause_seconds: float) -> None:
     """Put a claimed job back into its queue; in a transaction that has locked it."""
     job.state, job.lease_owner, job.lease_until = JobState.QUEUED, None, None
     job.fence += 1
-    job.run_at = utc_now() + timedelta(seconds=pause_seconds)
+    now = utc_now()
+    job.run_at = now + timedelta(seconds=pause_seconds)
+    job.heartbeat_at = None if pause_seconds else now
     if pause_seconds == 0:
         announce(job=job)
 
@@ -229,16 +232,22 @@ def owners() -> set[str]:
     return names
 
 
-def due_jobs(*, queues: Sequence[str] | None = None) -> Iterable[tuple[str, str]]:
-    """Return id and queue of what is due and unclaimed, for bells whose message may be lost."""
-    query = select(Job.public_id, Job.queue).where(
-        Job.state == JobState.QUEUED, Job.run_at <= utc_now()
-    )
-    if queues is not None:
-        query = query.where(or_(*(Job.queue == queue for queue in queues)))
-    rows = db.session.execute(query.order_by(Job.run_at, Job.id).limit(RESENT_AT_ONCE)).all()
-    end_reading()
-    return [(row.public_id, row.queue) for row in rows]
+@repeatable()
+def ring_again() -> int:
+    """Ring for what is due and unclaimed although its bell rang a while ago, or never did.
+
+    So a broker that loses everything loses no job. Returns how many bells were rung.
+    """
+    now = utc_now()
+    unheard = or_(Job.heartbeat_at.is_(None), Job.heartbeat_at < now - RING_AGAIN_AFTER)
+    query = select(Job).where(Job.state == JobState.QUEUED, Job.run_at <= now, unheard)
+    query = query.order_by(Job.run_at, Job.id).limit(RUNG_AT_ONCE)
+    with transaction() as session:
+        found = session.scalars(query.with_for_update(skip_locked=True)).all()
+        for job in found:
+            job.heartbeat_at = now
+            announce(job=job)
+    return len(found)
 
 
 def lease() -> timedelta:

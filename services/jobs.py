@@ -73,7 +73,8 @@ def enqueue(
                 if key is None:
                     raise
                 continue  # somebody else was faster; theirs may even have ended since
-            announce(job=job)
+            if run_at is None:
+                announce(job=job)
             return job
     raise UnavailableError("The same work is being asked for again and again; try again.")
 
@@ -179,7 +180,8 @@ def retry(*, actor: Actor, public_id: str) -> Job:
                 members={"allowed_actions": [] if job.has_ended else ["cancel"]},
             )
         job.state, job.attempts, job.fence = JobState.QUEUED, 0, job.fence + 1
-        job.cancel_requested, job.finished_at, job.run_at = False, None, utc_now()
+        job.cancel_requested, job.finished_at = False, None
+        job.run_at = job.heartbeat_at = utc_now()
         _audit(actor, job, "job.retried")
         announce(job=job)
     return job
@@ -220,6 +222,7 @@ def _new_job(
         max_attempts=kind.max_attempts,
         fence=0,
         run_at=run_at or now,
+        heartbeat_at=None if run_at else now,
         created_at=now,
         **job_actors.columns_of(actor=actor),
     )

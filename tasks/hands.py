@@ -8,19 +8,24 @@ from functools import partial
 
 from flask import Flask
 
-from core.clockwork import Chore
+from core.clock import monotonic
+from core.clockwork import Chore, stop_flag
 from core.jobs import Queue
 from core.settings import Settings
 from core.worker_locks import WorkerLock, forget_dead, is_dead
 from models.engine import db
-from services import background, clockwork, job_claims, job_runs
+from services import background, clockwork, job_claims, job_runs, recovery
 from services.job_claims import Claim
 
 logger = logging.getLogger("relevo.worker")
 
+IDLE_SECONDS = 2.0
 BEATS_PER_LEASE = 4
 LONGEST_BEAT_SECONDS = 15.0
 WEBHOOK_PLACES = 4
+PROMPT_SECONDS = 1.0
+PROMPT_CHORES = tuple(chore for chore in background.CHORES if chore.is_prompt)
+SLOW_CHORES = tuple(chore for chore in background.CHORES if not chore.is_prompt)
 
 
 def settings_of(app: Flask) -> Settings:
@@ -106,6 +111,7 @@ def take_back_lost(app: Flask) -> None:
         "take back",
         lambda: job_claims.take_back_lost(is_dead=lambda name: is_dead(data_dir, name)),
     )
+    attempt(app, "worker locks", lambda: forget_dead(data_dir, job_claims.owners()))
 
 
 def run_chores(app: Flask, chores: Sequence[Chore] = background.CHORES) -> None:
@@ -142,10 +148,88 @@ class Heart:
                 attempt(self._app, "heartbeat", beat)
 
 
-def sweep_locks(app: Flask) -> None:
-    """Remove the lock files of workers that died, once nothing is theirs any more."""
-    attempt(
-        app,
-        "worker locks",
-        lambda: forget_dead(settings_of(app).data_dir, job_claims.owners()),
-    )
+class Clock:
+    """Keeps the timetable in threads of its own until the process is to end."""
+
+    def __init__(self, app: Flask) -> None:
+        self._app = app
+        self._stopping = stop_flag(app)
+        self._threads = [
+            threading.Thread(target=self._keep_time, name="clock", daemon=True),
+            threading.Thread(target=self._be_prompt, name="prompt clock", daemon=True),
+        ]
+
+    def start(self) -> None:
+        """Settle at once what the processes before left, then do chores when they are due."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self, *, wait_seconds: float = 1.0) -> None:
+        """Ask it to stop, and wait for the chore in hand for a while."""
+        self._stopping.set()
+        deadline = monotonic() + wait_seconds
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(max(0.0, deadline - monotonic()))
+
+    def _keep_time(self) -> None:
+        attempt(self._app, "recovery", recovery.recover_all)
+        while not self._stopping.is_set():
+            run_chores(self._app, SLOW_CHORES)
+            self._stopping.wait(IDLE_SECONDS)
+
+    def _be_prompt(self) -> None:
+        while not self._stopping.is_set():
+            run_chores(self._app, PROMPT_CHORES)
+            self._stopping.wait(PROMPT_SECONDS)
+
+
+class Hands:
+    """One process as a worker: its lock, its signs of life, and what it has in hand."""
+
+    def __init__(self, app: Flask) -> None:
+        settings = settings_of(app)
+        self._app = app
+        self._lock = WorkerLock(settings.data_dir)
+        self._in_hand = InHand()
+        self._heart = Heart(app, self._lock, self._in_hand)
+        self._stopping = stop_flag(app)
+        self._patience_seconds = settings.shutdown_seconds / 2
+        self._patience_ends = 0.0
+
+    @property
+    def owner(self) -> str:
+        """The name under which this process claims jobs."""
+        return self._lock.name
+
+    def start(self) -> None:
+        """Begin to give signs of life."""
+        self._heart.start()
+
+    def take(self, claim: Claim) -> None:
+        """Hold a claim that is about to be worked on, perhaps by another thread."""
+        self._in_hand.take(claim)
+
+    def work_on(self, claim: Claim) -> None:
+        """Carry out a claimed job in this thread; never raises."""
+        self._in_hand.take(claim)
+        try:
+            work_on(self._app, claim, self._is_impatient)
+        finally:
+            self._in_hand.let_go(claim)
+
+    def begin_to_stop(self) -> None:
+        """Let what is nearly done be finished, and what is not be handed back."""
+        self._patience_ends = monotonic() + self._patience_seconds
+        self._stopping.set()
+
+    def stop(self) -> None:
+        """Hand back what was not finished, and end this life in order."""
+        for claim in self._in_hand.all():
+            logger.warning("job handed back", extra={"job": claim.public_id})
+            attempt(self._app, "hand back", partial(job_claims.hand_back, claim=claim))
+        self._heart.stop()
+        self._lock.release()
+
+    def _is_impatient(self) -> bool:
+        return self._stopping.is_set() and monotonic() >= self._patience_ends

@@ -90,6 +90,25 @@ def test_nothing_unpacks_or_evaluates_what_others_send() -> None:
     assert places(r"\bextractall\b|\bpickle\b|\beval\(|\bexec\(|shell=True|verify=False") == []
 
 
+def test_celery_is_imported_only_where_it_is_wanted(tmp_path: Path) -> None:
+    code = "import sys; from app import create_app; create_app(); print('celery' in sys.modules)"
+    place = {"DATA_DIR": str(tmp_path), "ENVIRONMENT": "development"}
+
+    found = {
+        broker: subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=ROOT,
+            env={**place, "CELERY_BROKER_URL": broker},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+        for broker in ("", "redis://127.0.0.1:1/0")
+    }
+
+    assert found == {"": "False", "redis://127.0.0.1:1/0": "True"}
+
+
 def test_no_file_grows_too_long() -> None:
     long = [path for path in all_files() if len(path.read_text().splitlines()) > MAX_LINES]
 
