@@ -19,6 +19,7 @@ from services import (
     request_access,
     request_execution,
     request_log,
+    request_mail,
     requests,
     switching,
     waiting_promotions,
@@ -38,6 +39,7 @@ def connect() -> None:
     promotions.approval.connect(ask)
     switching.ended.connect(request_execution.promotion_ended)
     request_log.moved.connect(_follow)
+    request_log.noted.connect(request_mail.tell)
 
 
 def ask(*, actor: Actor, site: Site, environment: Environment, order: PromotionOrder) -> Promotion:

@@ -22,6 +22,8 @@ def _nobody(**_circumstances: object) -> None:
 
 moved: Hook[..., None] = Hook(_nobody)
 """Called with actor and request in the unit of work of every change of state."""
+noted: Hook[..., None] = Hook(_nobody)
+"""Called with actor, request and the kind of every event, in its unit of work."""
 
 
 def locked(*, number: int) -> ChangeRequest:
@@ -97,6 +99,7 @@ def note(
 ) -> None:
     """Append an event; call inside the transaction of the change it tells of."""
     has_moved = before is not None and before is not request.state
+    noted(actor=actor, request=request, kind=kind)
     db.session.add(
         RequestEvent(
             request_id=request.id,

@@ -5,8 +5,19 @@ from types import ModuleType
 
 import pytest
 
+from tests import engines
 from tests.outages.postgresql_server import programs
-from tests.prove import crash_points, crashes, ordering, outages, races, report, visitors, writers
+from tests.prove import (
+    crash_points,
+    crashes,
+    ordering,
+    outages,
+    races,
+    report,
+    request_races,
+    visitors,
+    writers,
+)
 from tests.prove.__main__ import campaigns
 from tests.prove.ordering import Call, read_calls, violations
 from tests.services_guard import missing_service, required_program
@@ -24,6 +35,14 @@ def test_visitors_notice_no_promotion_and_would_notice_the_naive_way() -> None:
 
 def test_of_many_parallel_promotions_exactly_one_switches() -> None:
     check(races)
+
+
+@engines.on_engines()
+def test_of_many_approvers_and_executors_each_counts_once(engine_name: str) -> None:
+    total = request_races.campaign(engine_name, request_races.QUICK_ROUNDS)
+
+    result = report.judged(request_races, request_races.figures(total), seconds=0)
+    assert not result.missed, report.as_text(result)
 
 
 def test_everything_agrees_after_sigkill_at_random_moments() -> None:
