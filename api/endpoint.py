@@ -15,6 +15,7 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 from api import conditional, csv, idempotency, rate_limit
 from api.json_bodies import read_json
+from api.made import with_tag_of_made
 from api.operation import METADATA, Operation, Paging, Upload, declared_parameters
 from api.paging import take_cursor, take_page
 from api.queries import load_query
@@ -178,7 +179,7 @@ def _run(
         wanted = {name: value for name, value in arguments.items() if name in operation.wants}
         if media_type == CSV_TYPE:
             return csv.stream(operation, functools.partial(handler, **path), wanted)
-        return render(operation, handler(**wanted, **path))
+        return with_tag_of_made(operation, actor, render(operation, handler(**wanted, **path)))
 
     key = idempotency.key_of_request() if operation.idempotent else None
     if key is None or actor is None:

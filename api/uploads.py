@@ -9,10 +9,11 @@ from collections.abc import Iterator
 
 from flask import Request
 from werkzeug.exceptions import BadRequest
-from werkzeug.sansio.multipart import Data, Epilogue, Event, File, MultipartDecoder, NeedData
+from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, MultipartDecoder, NeedData
 
 from api.body_stream import BodyStream
 from api.json_bodies import JSON_TYPE, UnsupportedBodyError
+from api.validation import LONGEST_NAME, pointer
 from core.errors import InvalidInputError, LimitExceededError
 
 CHUNK_BYTES = 256 * 1024
@@ -82,7 +83,7 @@ def open_upload(request: Request, *, limit: int) -> UploadBody:
     Raises:
         UnsupportedBodyError: the body is JSON.
         LimitExceededError: the announced size is beyond MAX_UPLOAD_BYTES.
-        InvalidInputError: there is no content, or the form has no file.
+        InvalidInputError: the form has no file, or something else before it.
     """
     if request.mimetype == JSON_TYPE:
         raise UnsupportedBodyError("Send the archive itself, or a form with the field `file`.")
@@ -93,16 +94,11 @@ def open_upload(request: Request, *, limit: int) -> UploadBody:
     if is_form:
         filename, chunks = _open_form(request)
         return UploadBody(chunks, filename=filename, size_hint=size, limit=limit)
-    stream = BodyStream(request)
-    first = stream.read(CHUNK_BYTES)
-    if not first:
-        raise InvalidInputError.field("", "The body is empty.", code="required")
-    chunks = _stream_chunks(first, stream)
+    chunks = _stream_chunks(BodyStream(request))
     return UploadBody(chunks, filename=None, size_hint=size, limit=limit)
 
 
-def _stream_chunks(first: bytes, stream: BodyStream) -> Iterator[bytes]:
-    yield first
+def _stream_chunks(stream: BodyStream) -> Iterator[bytes]:
     while chunk := stream.read(CHUNK_BYTES):
         yield chunk
 
@@ -116,6 +112,7 @@ def _open_form(request: Request) -> tuple[str, Iterator[bytes]]:
     for event in events:
         if isinstance(event, File) and event.name == FIELD:
             return event.filename, _file_chunks(events)
+        _refuse_field(event)
     raise InvalidInputError.field(f"/{FIELD}", "The form has no file here.", code="required")
 
 
@@ -135,13 +132,37 @@ def _form_events(decoder: MultipartDecoder, stream: BodyStream) -> Iterator[Even
 
 
 def _file_chunks(events: Iterator[Event]) -> Iterator[bytes]:
+    """Yield the file, then read to the end of the form.
+
+    Raises:
+        InvalidInputError: there is something behind the file. Whoever reads the content to its
+            end is stopped before anything becomes of it.
+    """
     for event in events:
-        if not isinstance(event, Data):
-            return
-        if event.data:
-            yield event.data
-        if not event.more_data:
-            return
+        if isinstance(event, Data):
+            if event.data:
+                yield event.data
+        elif isinstance(event, File) and event.name == FIELD:
+            raise InvalidInputError.field(
+                f"/{FIELD}", "Given more than once.", code="duplicate_name"
+            )
+        else:
+            _refuse_field(event)
+
+
+def _refuse_field(event: Event) -> None:
+    """Refuse what would be ignored: an upload must not go where its sender did not want it."""
+    if isinstance(event, Field) and event.name == FIELD:
+        raise InvalidInputError.field(
+            f"/{FIELD}", "Send the archive as a file, not as text.", code="required"
+        )
+    if isinstance(event, Field | File):
+        name = (event.name or "")[:LONGEST_NAME]
+        raise InvalidInputError.field(
+            pointer((name,)),
+            "Unknown field. A form holds only `file`; options go into the query string.",
+            code="unknown_field",
+        )
 
 
 def _too_large(limit: int, actual: int | None) -> LimitExceededError:

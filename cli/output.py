@@ -15,6 +15,7 @@ from cli.ownership import refuse_foreign_data_dir
 from cli.refusals import EXIT_REFUSED, refuse
 from core import restore_marker
 from core.settings import current_settings
+from models.engine import db, no_file_made
 
 EXIT_CODES = "Exit codes: 0 done, 1 refused or failed, 2 wrong usage or configuration."
 
@@ -43,7 +44,8 @@ def answering(command: Callable[..., Answer]) -> Callable[..., None]:
     @functools.wraps(command)
     def checked(*args: Any, **kwargs: Any) -> Answer:  # Any: what click parsed
         restore_marker.refuse(current_settings().data_dir)
-        return command(*args, **kwargs)
+        with no_file_made(db.engine):
+            return command(*args, **kwargs)
 
     return answering_always(checked)
 

@@ -1,6 +1,7 @@
 """Tell refusals: words on standard error or a JSON document, and exit code 1."""
 
 import functools
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -51,6 +52,7 @@ def refuse(error: Exception, *, as_json: bool) -> None:
     refusal = error if isinstance(error, DomainError) else as_domain_error(error)
     if refusal is None:
         return
+    refusal.detail = _with_options(refusal.detail)
     if as_json:
         click.echo(to_json(_document(refusal)))
     else:
@@ -63,7 +65,18 @@ def refuse(error: Exception, *, as_json: bool) -> None:
 def _print(refusal: DomainError) -> None:
     click.echo(f"error: {refusal.detail} ({refusal.code.value})", err=True)
     for entry in refusal.errors:
-        click.echo(f"  {entry.pointer.lstrip('/?')}: {entry.message} ({entry.code})", err=True)
+        field = entry.pointer.lstrip("/?")
+        named = f"{field}: {entry.message}" if field else entry.message
+        click.echo(f"  {named} ({entry.code})", err=True)
+
+
+def _with_options(detail: str) -> str:
+    """Name the options of the command that runs where a refusal names fields of the API."""
+    context = click.get_current_context(silent=True)
+    for option in context.command.params if context else ():
+        if isinstance(option, click.Option) and option.name and "_" in option.name:
+            detail = re.sub(rf"\b{option.name}(=true)?\b", option.opts[0], detail)
+    return detail
 
 
 def _document(refusal: DomainError) -> dict[str, object]:

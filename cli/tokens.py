@@ -80,7 +80,7 @@ def list_all(username: str) -> Answer:
         for view in found
     ]
     lines = table(rows) if rows else ["No tokens."]
-    return Answer(document=[_document(view) for view in found], lines=lines)
+    return Answer(document={"items": [_document(view) for view in found]}, lines=lines)
 
 
 @command.command("revoke")

@@ -10,6 +10,7 @@ from flask.cli import with_appcontext
 from cli.output import EXIT_CODES, Answer, answering, table
 from cli.refusals import tell_refusals
 from cli.user_files import FileError, FileFormat, read_users, write_users
+from models.engine import db, no_file_made
 from models.users import User
 from services import erasure, invitations, password_changes, totp, users
 from services.actors import cli_actor
@@ -65,7 +66,7 @@ def list_all(role: str | None, query: str | None, active: bool | None) -> Answer
         number = page.next
     rows = [(user.username, user.email or "-", user.role.name, _state(user)) for user in found]
     lines = table(rows) if rows else ["No users."]
-    return Answer(document=[_document(user) for user in found], lines=lines)
+    return Answer(document={"items": [_document(user) for user in found]}, lines=lines)
 
 
 @command.command("set-password")
@@ -146,8 +147,9 @@ def remove_totp(username: str) -> Answer:
 @tell_refusals
 def export(file_format: str, output: TextIO) -> None:
     """Write all users with their contacts, without secrets."""
-    for text in write_users(export_users(actor=cli_actor()), FileFormat(file_format)):
-        output.write(text)
+    with no_file_made(db.engine):
+        for text in write_users(export_users(actor=cli_actor()), FileFormat(file_format)):
+            output.write(text)
 
 
 @command.command("import")

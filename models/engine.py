@@ -1,6 +1,9 @@
 """The database handle and what SQLite needs to be safe with several writers."""
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from flask_sqlalchemy import SQLAlchemy
@@ -72,6 +75,30 @@ def engine_options(database_url: str, *, threads: int = 4) -> dict[str, object]:
         "pool_timeout": POOL_WAIT_SECONDS,
         "pool_recycle": POOL_RECYCLE_SECONDS,
     }
+
+
+class NoDatabaseError(sqlite3.OperationalError):
+    """The file of the database is not there; opening it would make an empty one."""
+
+
+@contextmanager
+def no_file_made(engine: Engine) -> Iterator[None]:
+    """Refuse meanwhile to open a SQLite database that does not exist yet."""
+    if engine.dialect.name != "sqlite":
+        yield
+        return
+    event.listen(engine, "do_connect", _check_file)
+    try:
+        yield
+    finally:
+        event.remove(engine, "do_connect", _check_file)
+
+
+def _check_file(_dialect: Any, _record: Any, arguments: list[Any], _options: Any) -> None:
+    """Look for the file that is to be opened; the types are those of SQLAlchemy's event."""
+    name = str(arguments[0])
+    if name != ":memory:" and not Path(name).exists():
+        raise NoDatabaseError(f"There is no database at {name}.")
 
 
 @compiles(CreateTable, "mysql")

@@ -1,5 +1,6 @@
 """Drift: served files that differ from the release they should be."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from sqlalchemy import select, update
@@ -32,7 +33,8 @@ def examine(*, actor: Actor, slug: str, environment: str, full: bool = False) ->
     """Compare what an environment serves with its release.
 
     Without `full` files are compared by size, time and link; an edit in place is seen. With it
-    every file is read and hashed, which takes about a second for each gigabyte.
+    every file is read and hashed, which takes about a second for each gigabyte. A release found
+    damaged loses `verified_at` at once, so that the next promotion of it is refused.
 
     Raises:
         NotFoundError: the site does not exist or may not be seen.
@@ -45,6 +47,8 @@ def examine(*, actor: Actor, slug: str, environment: str, full: bool = False) ->
     end_reading()
     with translated_storage_errors():
         report = site_store().drift(slug, environment, expected, full=full)
+    if expected and (report.changed or report.missing or report.extra or report.damaged_releases):
+        _distrust({expected, *report.damaged_releases})
     return Drift(
         clean=report.clean,
         changed=report.changed,
@@ -116,6 +120,19 @@ def verify_release(*, release_id: int, full: bool = True) -> bool:
                 ),
             )
     return clean
+
+
+def _distrust(digests: Collection[str]) -> None:
+    """Verify every release that may be damaged, of any site, and note the result."""
+    query = select(Release.id).where(
+        Release.digest.in_(digests),
+        Release.state == ReleaseState.READY,
+        Release.verified_at.is_not(None),
+    )
+    suspects = list(db.session.scalars(query.order_by(Release.id)))
+    end_reading()
+    for release_id in suspects:
+        verify_release(release_id=release_id, full=False)
 
 
 def look_again(*, site_id: int) -> None:

@@ -26,7 +26,7 @@ from models.promotions import Promotion
 from models.sites import Site
 from services import access, approval_policies, approval_rules, audit, hosts, switching
 from services.actors import Actor, Via
-from services.names import is_environment, is_host
+from services.names import is_domain, is_environment
 from services.paging import Page, PageRequest, paginate
 from services.sites import STANDARD_ENVIRONMENTS
 from services.transaction import changed_rows, end_reading, transaction
@@ -377,9 +377,9 @@ def _check_domains(domains: Sequence[str]) -> None:
     own = urlsplit(settings.public_url).hostname
     for index, host in enumerate(domains):
         generated = host == settings.sites_domain or host.endswith(f".{settings.sites_domain}")
-        if not is_host(host):
+        if not is_domain(host):
             raise InvalidInputError.field(
-                f"/domains/{index}", "This is not a host name in lower case.", code="host"
+                f"/domains/{index}", "This is not a domain name in lower case.", code="host"
             )
         if generated or host == own:
             raise InvalidInputError.field(

@@ -7,6 +7,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm.exc import ObjectDeletedError
 
 from core.errors import DomainError, InsufficientDiskError, NotFoundError, UnavailableError
+from models.engine import NoDatabaseError
 from models.servers import error_code
 from services.transaction import is_collision
 
@@ -29,25 +30,34 @@ def as_domain_error(error: Exception) -> DomainError | None:
         return NotFoundError("It was deleted while this went on.")
     if isinstance(error, OSError) and error.errno in DISK_FULL:
         return _disk_full()
-    if isinstance(error, DBAPIError) and _says_disk_full(error):
+    if isinstance(error, PoolTimeoutError):
+        return _unavailable("The database does not answer at the moment.")
+    return _of_database(error) if isinstance(error, DBAPIError) else None
+
+
+def _of_database(error: DBAPIError) -> DomainError | None:
+    if _says_disk_full(error):
         return _disk_full()
-    if isinstance(error, DBAPIError) and (is_collision(error) or error_code(error) in LOCK_WAITS):
-        return UnavailableError(
-            "Others are changing the same things; try again.", retry_after_seconds=RETRY_SECONDS
-        )
-    if isinstance(error, DBAPIError) and error_code(error) in (READ_ONLY, *NO_TABLE):
-        return UnavailableError(
-            "The database is not ready for this.", retry_after_seconds=RETRY_SECONDS
-        )
-    if isinstance(error, OperationalError | InterfaceError | PoolTimeoutError):
-        return UnavailableError(
-            "The database does not answer at the moment.", retry_after_seconds=RETRY_SECONDS
-        )
-    if isinstance(error, DBAPIError) and error.connection_invalidated:
-        return UnavailableError(
-            "The connection to the database was lost.", retry_after_seconds=RETRY_SECONDS
-        )
+    if is_collision(error) or error_code(error) in LOCK_WAITS:
+        return _unavailable("Others are changing the same things; try again.")
+    if _lacks_tables(error):
+        return _unavailable("The database has not been set up yet; run: relevo setup")
+    if error_code(error) == READ_ONLY:
+        return _unavailable("The database is not ready for this.")
+    if isinstance(error, OperationalError | InterfaceError):
+        return _unavailable("The database does not answer at the moment.")
+    if error.connection_invalidated:
+        return _unavailable("The connection to the database was lost.")
     return None
+
+
+def _unavailable(detail: str) -> UnavailableError:
+    return UnavailableError(detail, retry_after_seconds=RETRY_SECONDS)
+
+
+def _lacks_tables(error: DBAPIError) -> bool:
+    lacks = isinstance(error.orig, NoDatabaseError) or "no such table" in str(error.orig)
+    return lacks or error_code(error) in NO_TABLE
 
 
 def _says_disk_full(error: DBAPIError) -> bool:

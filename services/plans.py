@@ -75,7 +75,11 @@ def plan(
     site = access.find_site(actor=actor, slug=slug)
     environment = environment_named(site=site, name=to, pointer="?to")
     candidate, _ = source_release(
-        site=site, to=environment, from_environment=from_environment, release=release
+        site=site,
+        to=environment,
+        from_environment=from_environment,
+        release=release,
+        where="?",
     )
     return build(site=site, environment=environment, candidate=candidate)
 
@@ -163,10 +167,12 @@ def source_release(
     to: Environment,
     from_environment: str | None,
     release: int | str | None,
+    where: str = "/",
 ) -> tuple[Release, str | None]:
     """Return the release to promote, and the environment it comes from if one is known.
 
-    Without either the source is the environment one rank below `to`.
+    Without either the source is the environment one rank below `to`. `where` is how the pointers
+    of refused inputs begin: `?` when they came in a query.
 
     Raises:
         InvalidInputError: an input names nothing, or both were given and differ.
@@ -175,14 +181,16 @@ def source_release(
     candidate: Release | None = None
     source = None
     if release is not None:
-        candidate = releases.resolve(site=site, reference=release)
+        candidate = releases.resolve(site=site, reference=release, pointer=f"{where}release")
     if from_environment is not None or release is None:
-        source = _source(site, to, from_environment)
+        source = _source(site, to, from_environment, f"{where}from")
         if release is None:
             candidate = source.release
         elif source.release is not candidate:
             raise InvalidInputError.field(
-                "/from", "This environment shows another release than `release`.", code="differs"
+                f"{where}from",
+                "This environment shows another release than `release`.",
+                code="differs",
             )
     if candidate is None:
         raise ConflictError(
@@ -213,11 +221,11 @@ def require_ready(*, release: Release) -> None:
         )
 
 
-def _source(site: Site, to: Environment, given: str | None) -> Environment:
+def _source(site: Site, to: Environment, given: str | None, pointer: str) -> Environment:
     if given == to.name:
-        raise InvalidInputError.field("/from", "Source and target are the same.", code="same")
+        raise InvalidInputError.field(pointer, "Source and target are the same.", code="same")
     if given is not None:
-        return environment_named(site=site, name=given, pointer="/from")
+        return environment_named(site=site, name=given, pointer=pointer)
     below = db.session.scalar(
         select(Environment)
         .where(Environment.site_id == site.id, Environment.rank < to.rank)
@@ -226,7 +234,7 @@ def _source(site: Site, to: Environment, given: str | None) -> Environment:
     )
     if below is None:
         raise InvalidInputError.field(
-            "/from", "No environment ranks below this one; name a release.", code="required"
+            pointer, "No environment ranks below this one; name a release.", code="required"
         )
     return below
 

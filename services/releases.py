@@ -96,11 +96,11 @@ def find_release(*, site: Site, number: int) -> Release:
     return release
 
 
-def resolve(*, site: Site, reference: int | str) -> Release:
+def resolve(*, site: Site, reference: int | str, pointer: str = "/release") -> Release:
     """Return the release that a number or `commit:<sha>` names.
 
     Of several uploads of one commit the latest counts. The number of an upload whose content
-    was there already names the older release.
+    was there already names the older release. `pointer` says which input it was.
 
     Raises:
         InvalidInputError: there is none.
@@ -112,7 +112,7 @@ def resolve(*, site: Site, reference: int | str) -> Release:
     release = db.session.scalar(query)
     if release is None:
         raise InvalidInputError.field(
-            "/release", "The site has no such release.", code="unknown_release"
+            pointer, "The site has no such release.", code="unknown_release"
         )
     return original(release)
 

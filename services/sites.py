@@ -26,7 +26,7 @@ from models.roles import Role
 from models.sites import Membership, Site
 from services import access, audit, hosts
 from services.actors import Actor
-from services.names import is_slug
+from services.names import SLUG_RULE, is_slug
 from services.permissions import MAKER_SITE_ROLE
 from services.transaction import changed_rows, end_reading, transaction
 from storage.locks import LockBusyError, file_lock, release_lock_path
@@ -51,13 +51,13 @@ def create_site(*, actor: Actor, slug: str, name: str, description: str = "") ->
     Raises:
         ForbiddenError: sites:write is not held everywhere, or the token is limited to sites.
         ConflictError: the slug is taken.
-        InvalidInputError: the slug has a form that is kept for hosts.
+        InvalidInputError: the slug is none.
     """
     actor.require("sites:write")
     if actor.token_site_ids is not None:
         raise ForbiddenError.missing_scopes(required=["sites:write"], missing=["sites:write"])
     if not is_slug(slug):
-        raise InvalidInputError.field("/slug", "A slug has no double hyphen.", code="slug")
+        raise InvalidInputError.field("/slug", SLUG_RULE, code="invalid")
     site_store().prepare()
     with _site_turn(slug):
         _forget_namesake(slug)

@@ -20,7 +20,7 @@ from storage.errors import DamagedReleaseError
 from storage.layout import Layout
 
 ALLOWED_METHODS = ("GET", "HEAD")
-LOOPBACK_NAMES = ("localhost", "127.0.0.1")
+HEALTH_PATH = "/healthz"
 
 
 def create_sites_app(settings: Settings) -> WSGIApplication:
@@ -34,7 +34,6 @@ class SitesApplication:
     def __init__(self, settings: Settings) -> None:
         self._layout = Layout(settings.sites_root)
         self._catalogue = Catalogue(self._layout)
-        self._own_names = {settings.sites_domain, *LOOPBACK_NAMES}
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request; see PEP 3333."""
@@ -57,7 +56,7 @@ class SitesApplication:
                     log_damage(pointed, error)
                     return plain_answer(HTTPStatus.SERVICE_UNAVAILABLE), pointed
                 pointed = again
-        return self._answer_without_site(environ, host), None
+        return self._answer_without_site(environ), None
 
     def _pointed(self, host: str | None) -> Pointed | None:
         return find_release(self._layout, host) if host else None
@@ -73,8 +72,10 @@ class SitesApplication:
         except DotSegmentsError:
             return plain_answer(HTTPStatus.BAD_REQUEST)
 
-    def _answer_without_site(self, environ: WSGIEnvironment, host: str | None) -> Answer:
-        if host not in self._own_names or environ.get("PATH_INFO") != "/":
+    def _answer_without_site(self, environ: WSGIEnvironment) -> Answer:
+        """Tell whoever watches this process how it is; there is nothing else without a site."""
+        is_read = environ["REQUEST_METHOD"] in ALLOWED_METHODS
+        if not is_read or environ.get("PATH_INFO") != HEALTH_PATH:
             return plain_answer(HTTPStatus.NOT_FOUND)
         if not self._layout.root.is_dir():
             return plain_answer(HTTPStatus.SERVICE_UNAVAILABLE)

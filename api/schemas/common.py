@@ -36,7 +36,7 @@ def check_slug(value: str) -> None:
         ValidationError: it is none.
     """
     if not names.is_slug(value):
-        raise ValidationError("Must be a slug: a-z, 0-9 and single hyphens, 40 at most.")
+        raise ValidationError(names.SLUG_RULE)
 
 
 def check_environment(value: str) -> None:

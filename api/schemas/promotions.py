@@ -51,13 +51,21 @@ class ReleaseReference(fields.Field[int | str]):
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int | str:
         # Any: marshmallow's signature
-        if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
-            value = int(value)  # as it comes in a query
         if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= LAST_NUMBER:
             return value
         if isinstance(value, str) and value.startswith(COMMIT_PREFIX) and len(value) <= 71:
             return value
         raise ValidationError("Must be the number of a release, or `commit:<sha>`.")
+
+
+class QueryReleaseReference(ReleaseReference):
+    """The same in a query, where a number comes as digits."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int | str:
+        # Any: marshmallow's signature
+        is_number = isinstance(value, str) and value.isascii() and value.isdigit()
+        known = int(value) if is_number and len(value) < 10 else value
+        return super()._deserialize(known, attr, data, **kwargs)
 
 
 class WaitQuery(Schema):
@@ -74,7 +82,7 @@ class PlanQuery(Schema):
     """What to compare with what."""
 
     from_environment = environment_field(data_key="from")
-    release = ReleaseReference()
+    release = QueryReleaseReference()
     to = environment_field(required=True)
 
 

@@ -91,24 +91,10 @@ def test_the_kind_is_told_by_the_bytes(root: Caller, data: bytes, content_type: 
     assert _post(root, data, content_type).status_code == 201
 
 
-def test_a_form_may_carry_the_archive(root: Caller) -> None:
-    form = {"file": (io.BytesIO(simple_zip({"index.html": b"x"})), "site.zip")}
-
-    answer = root.client.post(
-        f"/api/v1{LIST}", data=form, headers={"Authorization": f"Bearer {root.credential}"}
-    )
-
-    assert answer.status_code == 201
-
-
 def test_json_is_no_archive(root: Caller) -> None:
     call = partial(root.post, LIST, {"file": "x"})
 
     refused_call(call, 415, "unsupported_media_type")
-
-
-def test_nothing_is_no_archive(root: Caller) -> None:
-    refused_call(partial(_post, root, b"", "application/zip"), 422, "validation_failed")
 
 
 @pytest.mark.parametrize(

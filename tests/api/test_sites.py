@@ -37,6 +37,49 @@ def test_a_site_is_made_shown_changed_and_deleted(inside: People) -> None:
     assert ana.get("/sites/web").status_code == 404
 
 
+def test_what_was_made_is_changed_without_reading_it_first(inside: People) -> None:
+    root = inside.caller("root")
+
+    made = root.post("/sites", {"slug": "web", "name": "Web"})
+    changed = root.patch("/sites/web", {"name": "New"}, If_Match=made.headers["ETag"])
+
+    assert changed.status_code == 200
+    assert made.headers["ETag"] != changed.headers["ETag"]
+
+
+def test_every_answer_that_shows_what_was_made_has_its_tag(inside: People) -> None:
+    root = inside.caller("root")
+    root.post("/sites", {"slug": "web", "name": "Web"})
+    made = [
+        root.post("/sites", {"slug": "blog", "name": "Blog"}),
+        root.post("/sites/web/environments", {"name": "stage", "rank": 15}),
+        root.post("/tags", {"name": "urgent"}),
+        root.post("/requests", {"type": "general", "title": "Please"}),
+        root.post("/roles", {"name": "helper", "kind": "site", "permissions": ["sites:read"]}),
+    ]
+
+    for answer in made:
+        shown = root.get(answer.headers["Location"].removeprefix("/api/v1"))
+        assert (answer.status_code, answer.headers.get("ETag")) == (201, shown.headers["ETag"])
+
+
+def test_an_answer_that_tells_more_than_a_get_has_no_tag(inside: People) -> None:
+    root = inside.caller("root")
+
+    made = root.post("/users", {"username": "ana", "email": "ana@example.org"})
+
+    assert made.json["invitation_url"]
+    assert "ETag" not in made.headers
+
+
+def test_who_may_not_read_what_was_made_gets_no_tag(inside: People) -> None:
+    machine = inside.token_caller("root", scopes=["sites:write"])
+
+    made = machine.post("/sites", {"slug": "web", "name": "Web"})
+
+    assert (made.status_code, "ETag" in made.headers) == (201, False)
+
+
 def test_a_site_has_test_and_main_at_once(inside: People) -> None:
     root = inside.caller("root")
     root.post("/sites", {"slug": "web", "name": "Web"})

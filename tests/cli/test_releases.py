@@ -97,9 +97,12 @@ def test_files_that_look_secret_are_refused_unless_they_are_meant(
     (folder / name).write_text("-----BEGIN PRIVATE KEY-----\n")
 
     refused = site.document("sites", "push", "web", folder, exit_code=1)
+    told = site("sites", "push", "web", folder)
     accepted = site("sites", "push", "web", folder, "--allow-secret-files")
 
     assert (refused["code"], refused["paths"]) == ("secret_file", [name])
+    assert "or say --allow-secret-files if they are meant" in told.stderr
+    assert f"\n  {name} looks secret (secret_file)\n" in told.stderr
     assert accepted.exit_code == 0
 
 

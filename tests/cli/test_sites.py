@@ -76,13 +76,14 @@ def test_a_refusal_is_one_line_and_exit_code_1(relevo: Relevo) -> None:
     assert result.stderr == ("error: There is a site with this slug already. (already_exists)\n")
 
 
-def test_a_refused_input_is_named(relevo: Relevo) -> None:
-    result = relevo("sites", "create", "a--b")
+@pytest.mark.parametrize("slug", ["a--b", "ABC", "a_b", "Bad Slug"])
+def test_a_refused_input_is_named(relevo: Relevo, slug: str) -> None:
+    result = relevo("sites", "create", slug)
 
     assert result.exit_code == 1
     assert result.stderr.splitlines() == [
         "error: The input was refused. (validation_failed)",
-        "  slug: A slug has no double hyphen. (slug)",
+        "  slug: Must be a slug: a-z, 0-9 and single hyphens, 40 at most. (invalid)",
     ]
 
 
@@ -92,7 +93,13 @@ def test_a_refusal_is_a_document_for_scripts(relevo: Relevo) -> None:
     assert document == {
         "code": "validation_failed",
         "detail": "The input was refused.",
-        "errors": [{"pointer": "/slug", "code": "slug", "message": "A slug has no double hyphen."}],
+        "errors": [
+            {
+                "pointer": "/slug",
+                "code": "invalid",
+                "message": "Must be a slug: a-z, 0-9 and single hyphens, 40 at most.",
+            }
+        ],
     }
 
 
@@ -129,9 +136,32 @@ def test_a_database_that_is_away_is_told_without_a_traceback(tmp_path: Path) -> 
 
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr.splitlines() == [
-        "error: The database does not answer at the moment. (unavailable)",
-        "  unable to open database file",
+        "error: The database has not been set up yet; run: relevo setup (unavailable)",
+        "  There is no database at /nowhere/relevo.db.",
     ]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("sites", "list"), ("users", "export"), ("users", "list", "--json"), ("db", "check")],
+)
+def test_a_database_that_was_never_made_is_not_made_by_looking(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    result = run_process(*arguments, data_dir=tmp_path)
+
+    assert result.returncode == 1
+    assert "run: relevo setup" in result.stdout + result.stderr
+    assert not (tmp_path / "relevo.db").exists()
+
+
+def test_a_database_without_tables_says_how_to_make_them(tmp_path: Path) -> None:
+    (tmp_path / "relevo.db").touch()
+
+    result = run_process("sites", "list", data_dir=tmp_path)
+
+    assert result.returncode == 1
+    assert "run: relevo setup" in result.stderr
 
 
 def test_help_names_the_exit_codes(relevo: Relevo) -> None:

@@ -39,9 +39,9 @@ def test_either_scopes_or_a_preset_are_needed(relevo: Relevo) -> None:
 
 def test_tokens_are_listed_and_revoked(relevo: Relevo) -> None:
     relevo("tokens", "create", "root", "--name", "CI", "--preset", "read")
-    token_id = relevo.document("tokens", "list", "root")[0]["id"]
+    token_id = relevo.document("tokens", "list", "root")["items"][0]["id"]
 
     assert relevo("tokens", "revoke", "root", token_id).exit_code == 0
-    assert relevo.document("tokens", "list", "root")[0]["state"] == "revoked"
+    assert relevo.document("tokens", "list", "root")["items"][0]["state"] == "revoked"
     assert "revoked" in relevo("tokens", "list", "root").stdout
     assert relevo("tokens", "revoke", "root", "unknown").exit_code == 1

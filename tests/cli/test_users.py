@@ -65,7 +65,7 @@ def test_users_are_listed_for_people_and_for_scripts(relevo: Relevo, people: Peo
         ["ana", "ana@example.org", "auditor", "inactive"],
         ["root", "root@example.org", "admin", "active"],
     ]
-    assert [user["username"] for user in document] == ["ana"]
+    assert [user["username"] for user in document["items"]] == ["ana"]
 
 
 def test_a_password_is_set_and_a_weak_one_refused(relevo: Relevo, people: People) -> None:

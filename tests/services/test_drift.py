@@ -14,8 +14,10 @@ from tests.factories import (
     last_event,
     make_site,
     nothing_changes,
+    promote,
     refused,
     release,
+    roll_back,
     tree,
     upload,
 )
@@ -125,14 +127,45 @@ def test_an_unknown_environment_is_an_input_error() -> None:
     assert refusal.pointers == ["?environment"]
 
 
-def test_looking_changes_nothing() -> None:
+def test_looking_at_what_is_sound_changes_nothing() -> None:
     make_site(main=("one",))
-    damage(1)
+    verified_at = release(1).verified_at
 
     with nothing_changes():
         _examine(full=True)
 
-    assert release(1).verified_at is not None
+    assert release(1).verified_at == verified_at
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_what_is_found_damaged_cannot_be_promoted_any_more(full: bool) -> None:
+    make_site("blog")
+    make_site(main=("one", "two"))
+    shared = upload("one", slug="blog")
+    (_rewrite_unseen if full else damage)(1)
+
+    with refused(ErrorCode.VALIDATION_FAILED):
+        _examine("staging")
+    roll_back()
+    found = _examine(full=full)
+
+    assert found.damaged_releases == (1,)
+    assert (release(1).verified_at, release(shared, "blog").verified_at) == (None, None)
+    assert release(2).verified_at is not None
+    with refused(ErrorCode.RELEASE_NOT_READY):
+        promote(shared, slug="blog")
+
+
+def test_a_release_that_lacks_a_file_cannot_be_promoted_any_more() -> None:
+    make_site(main=("one",))
+    folder = tree(1)
+    folder.chmod(0o755)
+    (folder / "index.html").unlink()
+
+    _examine()
+
+    assert release(1).verified_at is None
+    assert last_event().action == "release.damaged"
 
 
 def test_the_scrub_takes_the_verification_back_and_tells_once() -> None:

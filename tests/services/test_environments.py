@@ -111,8 +111,10 @@ def test_hosts_of_the_server_itself_are_no_domains(host: str) -> None:
     assert refusal.pointers == ["/domains/1"]
 
 
-@pytest.mark.parametrize("host", ["WWW.example.org", "a_b.example.org", "x y", "a..b", "-a.org"])
-def test_what_is_no_host_name_is_no_domain(host: str) -> None:
+@pytest.mark.parametrize(
+    "host", ["WWW.example.org", "a_b.example.org", "x y", "a..b", "-a.org", "x", "1.2.3.4"]
+)
+def test_what_is_no_domain_name_is_no_domain(host: str) -> None:
     make_site()
 
     with refused(ErrorCode.VALIDATION_FAILED):

@@ -143,10 +143,17 @@ def test_only_the_host_header_decides(visitor: Visitor, root: Path, site: str) -
     assert b"Home" in answer.data
 
 
-@pytest.mark.parametrize("host", ["localhost", "localhost:8080", "127.0.0.1:8080"])
-def test_the_servers_own_name_says_that_it_is_alive(visitor: Visitor, site: str, host: str) -> None:
-    assert visitor.get("/", host=host).data == b"200 OK\n"
-    assert visitor.get("/web", host=host).status_code == 404
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:8080", "nobody.localhost", "[::1]"])
+def test_a_host_that_is_no_site_tells_of_nothing_but_health(
+    visitor: Visitor, site: str, host: str
+) -> None:
+    assert visitor.get("/healthz", host=host).data == b"200 OK\n"
+    for path in ("/", "/web", "/healthz/"):
+        assert visitor.get(path, host=host).status_code == 404
+
+
+def test_the_health_page_is_no_page_of_a_site(visitor: Visitor, site: str) -> None:
+    assert visitor.get("/healthz").status_code == 404
 
 
 def test_the_servers_own_name_can_be_published(visitor: Visitor, root: Path, site: str) -> None:
@@ -158,4 +165,4 @@ def test_the_servers_own_name_can_be_published(visitor: Visitor, root: Path, sit
 def test_without_the_sites_folder_the_server_says_so(visitor: Visitor, root: Path) -> None:
     root.rmdir()
 
-    assert visitor.get("/", host="localhost").status_code == 503
+    assert visitor.get("/healthz", host="localhost").status_code == 503
