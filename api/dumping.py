@@ -1,8 +1,8 @@
 """Write values by their schemas: what `Schema.dump` does, without its general machinery.
 
 Each field still writes its own value; only the way there is shorter: the fields of a schema are
-looked up once, and text, numbers and flags pass as they are. Schemas with hooks or computed
-fields take marshmallow's own way, and a test compares both ways for every schema of the API.
+looked up once, and text, numbers and flags pass as they are. Schemas with hooks, computed
+fields or a way of their own to get at values take marshmallow's.
 """
 
 from collections.abc import Callable
@@ -36,7 +36,9 @@ def dump_many(schema: Schema, values: Any) -> list[Any]:
 @lru_cache(maxsize=512)
 def _writer(schema: Schema) -> Writer | None:
     """Return the short way for a schema, None when only the general one will do."""
-    if schema.many or any(schema._hooks.values()):  # noqa: SLF001  # hooks have no public name
+    if schema.many or type(schema).get_attribute is not Schema.get_attribute:
+        return None
+    if any(schema._hooks.values()):  # noqa: SLF001  # hooks have no public name
         return None
     plan = []
     for name, field in schema.dump_fields.items():

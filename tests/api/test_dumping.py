@@ -69,6 +69,17 @@ def test_every_kind_of_field_is_written_as_marshmallow_does() -> None:
     assert dump_many(schema, [THING, THING]) == schema.dump([THING, THING], many=True)
 
 
+class FromInside(Schema):
+    name = fields.String()
+
+    def get_attribute(self, obj: Any, attr: str, default: Any) -> Any:
+        return super().get_attribute(obj.inner, attr, default)
+
+
+def test_a_schema_may_look_for_values_elsewhere() -> None:
+    assert dump_one(FromInside(), THING) == {"name": "inside"}
+
+
 def test_mappings_are_written_too() -> None:
     schema = Everything()
 
