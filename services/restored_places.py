@@ -15,14 +15,15 @@ from core.clock import isoformat, utc_now
 from core.extensions import site_store
 from models.engine import db
 from models.environments import Environment
-from models.promotions import Promotion, PromotionResult, PromotionState
-from services import hosts, recovery
+from models.promotions import Promotion, PromotionKind
+from services import hosts, moves, recovery
 from services.installation_proof import Contained
 from services.storage_errors import translated_storage_errors
 from services.transaction import end_reading
 from storage.backup_files import BackupFile
 from storage.errors import PointerError, ReleaseMissingError
-from storage.journals import MAX_HISTORY, HistoryEntry, Journal
+from storage.journals import HistoryEntry, Journal
+from storage.way_back import chain, is_behind
 
 logger = logging.getLogger(__name__)
 
@@ -119,20 +120,19 @@ def _history(place: _Place) -> tuple[HistoryEntry, ...]:
     query = (
         select(Promotion)
         .options(joinedload(Promotion.release))
-        .where(
-            Promotion.environment_id == place.id,
-            Promotion.state == PromotionState.SUCCEEDED,
-            Promotion.result == PromotionResult.SWITCHED,
-        )
-        .order_by(Promotion.generation.desc())
-        .limit(MAX_HISTORY)
+        .where(*moves.of_environment(environment_id=place.id))
+        .order_by(Promotion.number)
     )
-    history = tuple(
-        HistoryEntry(row.release.digest, row.release.number, row.number, row.generation or 0)
-        for row in db.session.scalars(query)
-    )
+    history: list[HistoryEntry] = []
+    shown: list[str] = []
+    for row in db.session.scalars(query):
+        digest = row.release.digest
+        is_return = row.kind is PromotionKind.ROLLBACK and is_behind(shown, digest)
+        shown = chain([(digest, is_return)], shown)
+        entry = HistoryEntry(digest, row.release.number, row.number, row.generation or 0, is_return)
+        history.append(entry)
     end_reading()
-    return history
+    return tuple(reversed(history))
 
 
 def _show(place: _Place, journal: Journal) -> None:

@@ -25,7 +25,7 @@ from services.installation_backups import save as save_as
 from services.invitations import LinkKind
 from services.seed_roles import ensure_roles
 from services.transaction import transaction
-from tests.factories import environment, last_event, live, promote, release
+from tests.factories import environment, last_event, live, promote, release, roll_back
 from tests.factories import promotions as all_promotions
 from tests.installations import fill, installation, restore, save, served
 from tests.installations import migrated as migrated
@@ -176,8 +176,10 @@ def test_a_rollback_made_on_disk_is_not_lost(source: Flask, tmp_path: Path) -> N
 
 
 def test_rollback_without_the_database_works_after_a_restore(source: Flask, tmp_path: Path) -> None:
-    """The journal was of another switch than the rows, so it is made anew from the history."""
+    """There was no journal, so it is made anew from the history."""
     fill(source)
+    promote(3)
+    roll_back()
     site_store().layout.journal("web", "main").unlink()
     made = save(tmp_path / "saved.tar")
 
