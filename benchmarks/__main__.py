@@ -5,9 +5,9 @@ import os
 import platform
 import sys
 
-from benchmarks import memory, promotions, reading, report, uploads
+from benchmarks import backups, memory, promotions, reading, report, uploads
 
-PARTS = {module.PART: module for module in (promotions, uploads, memory, reading)}
+PARTS = {module.PART: module for module in (promotions, uploads, memory, reading, backups)}
 
 
 def main() -> int:
