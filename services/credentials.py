@@ -253,15 +253,23 @@ def _token_scopes(row: AnyRow) -> frozenset[str]:
     return scopes - GLOBAL_SCOPES if row.site_limited else scopes
 
 
-def _token_warnings(row: AnyRow, now: datetime) -> tuple[str, ...]:
-    """Return what the caller should be told: 14, 7 and 1 days before the token expires.
+def expiry_stage(*, created_at: datetime, expires_at: datetime, now: datetime) -> int | None:
+    """Return in less than how many of WARN_DAYS a token expires; None when it is not time yet.
 
     A token made for a week is not complained about on its first day.
     """
-    texts = [TOTP_WARNING] if _lacks_totp(row) else []
-    left = row.expires_at - now
+    left = expires_at - now
     stage = next((days for days in WARN_DAYS if left <= timedelta(days=days)), None)
-    if stage is not None and row.expires_at - row.created_at > timedelta(days=stage):
+    if stage is None or expires_at - created_at <= timedelta(days=stage):
+        return None
+    return stage
+
+
+def _token_warnings(row: AnyRow, now: datetime) -> tuple[str, ...]:
+    """Return what the caller should be told."""
+    texts = [TOTP_WARNING] if _lacks_totp(row) else []
+    stage = expiry_stage(created_at=row.created_at, expires_at=row.expires_at, now=now)
+    if stage is not None:
         texts.append(
             f"Token {row.prefix} expires at {isoformat(row.expires_at)}, in less than "
             f"{stage} {'day' if stage == 1 else 'days'}; "
