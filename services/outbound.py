@@ -8,7 +8,7 @@ from core.outbound import Endpoint, Guard
 from core.settings import Settings, current_settings
 
 DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306}
-REDIS_PORT = 6379
+BROKER_PORTS = {"redis": 6379, "rediss": 6379, "amqp": 5672, "pyamqp": 5672, "amqps": 5671}
 ANY = ("0.0.0.0", "::", "")  # noqa: S104  # nosec B104  # compared with, not listened on
 
 
@@ -26,9 +26,11 @@ def own_services(settings: Settings) -> tuple[Endpoint, ...]:
     if url.host:
         port = url.port or DATABASE_PORTS.get(url.get_backend_name(), 0)
         found.append(Endpoint(url.host, port))
-    if settings.redis_url:
-        parts = urlsplit(settings.redis_url)
-        found.append(Endpoint(parts.hostname or "localhost", parts.port or REDIS_PORT))
+    for address in (settings.redis_url, settings.celery_broker_url):
+        if address:
+            parts = urlsplit(address)
+            port = parts.port or BROKER_PORTS.get(parts.scheme, 0)
+            found.append(Endpoint(parts.hostname or "localhost", port))
     if settings.smtp is not None:
         found.append(Endpoint(settings.smtp.host, settings.smtp.port))
     return tuple(found)

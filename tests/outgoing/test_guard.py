@@ -2,12 +2,16 @@ import ipaddress
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
+from config import load_settings
 from core.outbound import Endpoint, Failure, Guard, OutboundError, host_name
 from core.outbound_http import destination
+from services.outbound import own_services
 from tests.outgoing.receivers import LOOPBACK, receiving, unused_port
+from tests.people import ENVIRONMENT
 
 LISTED = (ipaddress.ip_network("127.0.0.0/8"),)
 
@@ -265,3 +269,26 @@ def test_own_addresses_of_this_machine_count_as_local() -> None:
 def test_a_host_is_written_in_one_way() -> None:
     assert host_name("Hooks.Example") == "hooks.example"
     assert host_name("[2606:4700:0:0::1111]") == "2606:4700::1111"
+
+
+def test_every_service_of_the_installation_counts_as_its_own(tmp_path: Path) -> None:
+    settings = load_settings(
+        {
+            **ENVIRONMENT,
+            "DATA_DIR": str(tmp_path),
+            "HOST": "0.0.0.0",
+            "DATABASE_URL": "postgresql://relevo:pw@database.example/relevo",
+            "REDIS_URL": "redis://cache.example/1",
+            "CELERY_BROKER_URL": "amqp://relevo:pw@broker.example//",
+            "SMTP_URL": "smtps://mail.example",
+        }
+    )
+
+    assert set(own_services(settings)) == {
+        Endpoint("localhost", 8000),
+        Endpoint("localhost", 8080),
+        Endpoint("database.example", 5432),
+        Endpoint("cache.example", 6379),
+        Endpoint("broker.example", 5672),
+        Endpoint("mail.example", 465),
+    }
