@@ -36,14 +36,10 @@ def dump_many(schema: Schema, values: Any) -> list[Any]:
 @lru_cache(maxsize=512)
 def _writer(schema: Schema) -> Writer | None:
     """Return the short way for a schema, None when only the general one will do."""
-    if schema.many or type(schema).get_attribute is not Schema.get_attribute:
-        return None
-    if any(schema._hooks.values()):  # noqa: SLF001  # hooks have no public name
+    if not _is_simple(schema):
         return None
     plan = []
     for name, field in schema.dump_fields.items():
-        if isinstance(field, _GENERAL) or field.dump_default is not missing:
-            return None
         path = field.attribute or name
         key = field.data_key if field.data_key is not None else name
         # Only exactly these classes: a subclass may write its values differently.
@@ -64,3 +60,15 @@ def _writer(schema: Schema) -> Writer | None:
         return document
 
     return write
+
+
+def _is_simple(schema: Schema) -> bool:
+    """Tell whether every value of a schema is read by its name and written by its field."""
+    if schema.many or type(schema).get_attribute is not Schema.get_attribute:
+        return False
+    if any(schema._hooks.values()):  # noqa: SLF001  # hooks have no public name
+        return False
+    return not any(
+        isinstance(field, _GENERAL) or field.dump_default is not missing
+        for field in schema.dump_fields.values()
+    )
