@@ -3,6 +3,7 @@
 from sqlalchemy import delete, update
 
 from core.clock import utc_now
+from models.access_grants import AccessGrant
 from models.environments import Environment
 from models.sessions import UserSession
 from models.sites import Membership
@@ -42,7 +43,7 @@ def erase(*, actor: Actor, username: str) -> None:
         user.password_hash = None
         user.last_login_at = None
         user.erased_at = utc_now()
-        for table in (Contact, OneTimeToken, UserSession, Membership):
+        for table in (Contact, OneTimeToken, UserSession, Membership, AccessGrant):
             session.execute(delete(table).where(table.user_id == user.id))
         session.execute(
             update(ApiToken)

@@ -249,3 +249,29 @@ def test_cancelling_a_request_cancels_its_promotion_and_the_reverse(guarded: Peo
     assert ana.get(f"/requests/{second['request']}").json["state"] == "cancelled"
     call = partial(ana.post, f"/sites/web/promotions/{second['number']}/cancel")
     refused_call(call, 409, "invalid_transition")
+
+
+def test_a_release_that_somebody_asks_for_is_kept(guarded: People) -> None:
+    guarded.caller("ana").post("/requests", PROMOTION)
+    upload("three")
+    upload("four")
+
+    answer = guarded.caller("otto").delete("/sites/web/releases/2")
+
+    assert (answer.status_code, answer.json["code"]) == (409, "release_protected")
+    assert answer.json["reasons"] == ["asked for by request 1"]
+
+
+def test_access_that_was_given_goes_with_the_person(guarded: People) -> None:
+    root, otto = guarded.caller("root"), guarded.caller("otto")
+    root.post("/approval-policies", {"type": "access", "required_approvals": 1})
+    wish = {"username": "nina", "role": "deployer", "duration_hours": 1}
+    body = {"type": "access", "title": "Relaunch", "site": "web", "payload": wish}
+    number = guarded.caller("ana").post("/requests", body).json["number"]
+    given = otto.post(f"/requests/{number}/approve").json
+
+    erased = root.post("/users/nina/erase")
+
+    assert (given["state"], given["result"]["role"]) == ("completed", "deployer")
+    assert erased.status_code == 204
+    assert root.get(f"/requests/{number}").json["payload"]["username"].startswith("erased-")
