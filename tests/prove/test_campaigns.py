@@ -10,6 +10,7 @@ from tests.outages.postgresql_server import programs
 from tests.prove import (
     crash_points,
     crashes,
+    deliveries,
     ordering,
     outages,
     races,
@@ -59,6 +60,10 @@ def test_no_writer_finds_sqlite_locked(tmp_path: Path) -> None:
     result = report.judged(writers, figures, seconds=0)
     assert not result.missed, report.as_text(result)
     assert figures["writes"] == 16 * 25
+
+
+def test_jobs_delivered_again_and_again_take_effect_once() -> None:
+    check(deliveries)
 
 
 @pytest.mark.service
