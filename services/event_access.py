@@ -6,11 +6,13 @@ Decided when it is delivered, with the rights of that moment.
 from collections.abc import Sequence
 
 from models.engine import db
+from models.requests import ChangeRequest
 from models.sites import Site
 from services.access import site_scopes, visible_sites
 from services.actors import Actor, Via
 from services.event_reader import StoredEvent
 from services.permissions import GLOBAL_SCOPES
+from services.request_access import visible_requests
 
 # What an event is about, the first word of its topic, and the scope that reads such things.
 # Everything else is for those who read the audit trail.
@@ -39,7 +41,16 @@ NAMED_BY_USER_ID = frozenset({"user", "member", "contact"})
 def readable(*, actor: Actor, events: Sequence[StoredEvent]) -> list[StoredEvent]:
     """Return those of `events` that the actor may be told of now."""
     sites = _sites(actor, {event.site_id for event in events if event.site_id is not None})
-    return [event for event in events if _may_read(actor, event, sites)]
+    requests = _requests(actor, events)
+    return [
+        event
+        for event in events
+        if (
+            event.payload["target"]["id"] in requests
+            if _is_of_request(event)
+            else _may_read(actor, event, sites)
+        )
+    ]
 
 
 def may_read_site(*, actor: Actor, site_id: int) -> bool:
@@ -78,6 +89,20 @@ def _is_own(actor: Actor, event: StoredEvent) -> bool:
     target = event.payload.get("target") or {}
     is_target = target.get("type") in NAMED_BY_USER_ID and target.get("id") == str(actor.user_id)
     return is_target or event.user_id == actor.user_id
+
+
+def _is_of_request(event: StoredEvent) -> bool:
+    return bool(event.payload["target"]["type"] == "request")
+
+
+def _requests(actor: Actor, events: Sequence[StoredEvent]) -> set[str]:
+    """Return the numbers of those requests that the actor may know of: also own ones."""
+    asked = {event.payload["target"]["id"] for event in events if _is_of_request(event)}
+    numbers = [int(number) for number in asked if number.isdigit()]
+    if not numbers or READ_BY["request"] not in actor.limit({READ_BY["request"]}):
+        return set()
+    query = visible_requests(actor=actor).where(ChangeRequest.id.in_(numbers))
+    return {str(request.number) for request in db.session.scalars(query)}
 
 
 def _sites(actor: Actor, ids: set[int]) -> dict[int, tuple[Site, frozenset[str]]]:

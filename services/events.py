@@ -161,7 +161,7 @@ class _Listener:
             yield self._signal(SignalKind.END, reason=EndReason.UNAVAILABLE)
 
     def _beginning(self) -> Signal:
-        """Begin behind the given event if everything since is there, else now.
+        """Begin behind the given event if everything since is there, else now; 0 is the oldest.
 
         Now is what is committed now: the subscription began before, so nothing lies in between.
         """
@@ -172,7 +172,7 @@ class _Listener:
             return self._signal(SignalKind.READY)
         if not _is_cursor(given) or int(given) > last:
             return self._signal(SignalKind.RESET, reason="unknown")
-        if int(given) + 1 < first:
+        if 0 < int(given) < first - 1:
             return self._signal(SignalKind.RESET, reason="too_old")
         self._cursor = int(given)
         return self._signal(SignalKind.READY)

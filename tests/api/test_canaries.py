@@ -34,6 +34,8 @@ def secrets(served: Served) -> dict[str, str]:
     rotated = served.call("POST", "/tokens/self/rotate", {}, found["API token"])
     found["rotated token"] = rotated.json()["token"]
     found["TOTP secret"] = served.call("POST", "/auth/totp", {}, token).json()["secret"]
+    found["ticket"] = served.call("POST", "/events/ticket", {}, token).json()["ticket"]
+    served.call("GET", f"/ws?ticket={found['ticket']}")
     code = {"otp": pyotp.TOTP(found["TOTP secret"]).now()}
     codes = served.call("POST", "/auth/totp/confirm", code, token).json()["recovery_codes"]
     found |= {f"recovery code {number}": code for number, code in enumerate(codes)}
@@ -78,7 +80,7 @@ def test_nothing_in_the_database_is_a_credential(served: Served, secrets: dict[s
     tables = ("api_tokens", "refresh_tokens", "one_time_tokens", "sessions", "recovery_codes")
     values = {
         value
-        for value in _values(served, *tables)
+        for value in _values(served, *tables, "event_tickets")
         if isinstance(value, str) and value.isascii() and len(value) >= 8
     }
 

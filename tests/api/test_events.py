@@ -252,6 +252,23 @@ def test_no_secret_is_told(inside: People) -> None:
     assert [secret for secret in secrets if secret in text] == []
 
 
+def test_requests_are_told_to_those_who_see_them(inside: People) -> None:
+    make_site("web", main=["one"])
+    ana, eve = inside.caller("ana", "member"), inside.caller("eve", "member")
+    filed = ana.post("/requests", {"type": "general", "title": "Menu"})
+    assert filed.status_code == 201
+    number = filed.json["number"]
+    comment = {"body": "Which one?"}
+    root = inside.caller("root")
+    assert root.post(f"/requests/{number}/comments", comment).status_code == 201
+
+    told_to_ana = [event for event in topics(told(ana)) if event and event.startswith("request.")]
+
+    assert len(told_to_ana) > 1
+    assert topics(told(eve)) == []
+    assert set(told_to_ana) <= set(topics(told(root)))
+
+
 def test_an_empty_outbox_has_nothing_to_tell(inside: People, root: Caller) -> None:
     with transaction() as session:
         session.execute(delete(OutboxEvent))
