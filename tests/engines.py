@@ -56,7 +56,7 @@ WHERE sequence IS NOT NULL
 RUN = f"relevo_test_{os.getpid()}_{secrets.token_hex(3)}"
 FILE = "relevo.db"
 
-only_sqlite = pytest.mark.skipif(CHOSEN != SQLITE, reason="counts what only SQLite is sent")
+only_sqlite = pytest.mark.skipif(CHOSEN != SQLITE, reason="looks at what only SQLite does")
 
 if CHOSEN not in ENGINES or not MODELS:
     raise RuntimeError(f"TEST_ENGINE must be one of {', '.join(ENGINES)}")

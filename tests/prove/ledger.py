@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy import create_engine, text
 
 
 class Ledger:
@@ -52,7 +52,9 @@ class ServerLedger(Ledger):
     """Reads one installation's rows on PostgreSQL or MariaDB."""
 
     def __init__(self, database_url: str) -> None:
-        self._engine = create_engine(database_url, poolclass=NullPool)
+        self._engine = create_engine(
+            database_url, isolation_level="AUTOCOMMIT", pool_size=1, pool_pre_ping=True
+        )
 
     def rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         """Return all rows of a statement, which is written as for SQLite."""

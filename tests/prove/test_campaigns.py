@@ -75,6 +75,7 @@ def test_an_outage_loses_nothing_and_ends_by_itself() -> None:
     check(outages)
 
 
+@engines.only_sqlite  # what a server does to its files is not seen
 @pytest.mark.service
 def test_a_promotion_syncs_before_it_renames() -> None:
     required_program("strace")
