@@ -7,13 +7,12 @@ server does not answer only one caller at a time tries it: the others are refuse
 
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from importlib import import_module
 from typing import Any
 
-import psycopg
-import pymysql
-from psycopg.abc import RV, PQGen
 from sqlalchemy import Connection, Dialect, Engine, event
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.pool import ConnectionPoolEntry, Pool, PoolProxiedConnection
@@ -57,108 +56,20 @@ MARIADB_ARGUMENTS: dict[str, object] = {
 }
 
 
-class PostgresqlConnection(psycopg.Connection[tuple[Any, ...]]):  # Any: rows of any statement
-    """A connection on which no wait is endless."""
+class ServerConnection(ABC):
+    """A connection on which no wait is endless; the driver's own class is the other base."""
 
-    _limit_seconds: float | None = None
-
-    def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
-        """Wait for an answer; close the connection when it does not come in time."""
-        started, limit = monotonic(), self._limit_seconds if timeout is None else timeout
-        try:
-            return super().wait(gen, interval, limit)
-        except psycopg.OperationalError:
-            if limit is not None and monotonic() - started >= limit:
-                self.close()
-            raise
-
+    @abstractmethod
     def prepare(self) -> None:
         """Limit what the server does for us, and for how long."""
-        self._limit_seconds = CONNECT_SECONDS
-        self._set(
-            statement_timeout=f"{STATEMENT_SECONDS}s",
-            lock_timeout=f"{LOCK_WAIT_SECONDS}s",
-            idle_in_transaction_session_timeout=f"{IDLE_TRANSACTION_SECONDS}s",
-            timezone="UTC",
-        )
-        self._limit_seconds = STATEMENT_SECONDS + ANSWER_MARGIN_SECONDS
 
+    @abstractmethod
     def lift_limits(self) -> None:
         """Allow statements that take long, but no long wait for a lock that stops everybody."""
-        self._limit_seconds = None
-        self._set(
-            statement_timeout="0",
-            lock_timeout=f"{MIGRATION_LOCK_WAIT_SECONDS}s",
-            idle_in_transaction_session_timeout="0",
-        )
 
+    @abstractmethod
     def is_alive(self) -> bool:
         """Tell whether the server answers on this connection, and soon."""
-        usual, self._limit_seconds = self._limit_seconds, SIGN_OF_LIFE_SECONDS
-        try:
-            self._outside_transaction("SELECT 1", ())
-        except psycopg.Error:
-            return False
-        finally:
-            self._limit_seconds = usual
-        return True
-
-    def _set(self, **values: str) -> None:
-        calls = ", ".join(["set_config(%s, %s, false)"] * len(values))
-        words = [word for pair in values.items() for word in pair]
-        self._outside_transaction(f"SELECT {calls}", words)
-
-    def _outside_transaction(self, statement: str, values: Sequence[str]) -> None:
-        self.autocommit = True
-        self.execute(statement.encode(), values)
-        self.autocommit = False
-
-
-class MariadbConnection(pymysql.connections.Connection):
-    """A connection on which no wait is endless."""
-
-    def prepare(self) -> None:
-        """Make the server strict, and limit what it does for us, and for how long."""
-        self._set(
-            sql_mode=f"'{SQL_MODE}'",
-            time_zone="'+00:00'",
-            innodb_lock_wait_timeout=LOCK_WAIT_SECONDS,
-            lock_wait_timeout=LOCK_WAIT_SECONDS,
-            **self._statement_limits(STATEMENT_SECONDS, IDLE_TRANSACTION_SECONDS),
-        )
-        self._read_timeout: float | None = STATEMENT_SECONDS + ANSWER_MARGIN_SECONDS
-
-    def lift_limits(self) -> None:
-        """Allow statements that take long, but no long wait for a lock that stops everybody."""
-        self._read_timeout = None
-        limits = self._statement_limits(0, 0)
-        self._set(lock_wait_timeout=MIGRATION_LOCK_WAIT_SECONDS, **limits)
-
-    def is_alive(self) -> bool:
-        """Tell whether the server answers on this connection, and soon."""
-        usual, self._read_timeout = self._read_timeout, SIGN_OF_LIFE_SECONDS
-        try:
-            self.ping(reconnect=False)
-        except (pymysql.Error, OSError):
-            return False
-        finally:
-            self._read_timeout = usual
-        return True
-
-    def _statement_limits(self, statement: int, idle: int) -> dict[str, object]:
-        """Return the limits that this server knows: MariaDB and MySQL name them differently."""
-        version = str(self.get_server_info())  # type: ignore[no-untyped-call]
-        if "mariadb" in version.lower():
-            return {"max_statement_time": statement, "idle_transaction_timeout": idle}
-        return {"max_execution_time": statement * 1000}
-
-    def _set(self, **values: object) -> None:
-        assignments = ", ".join(f"SESSION {name} = {value}" for name, value in values.items())
-        with self.cursor() as cursor:
-            cursor.execute(f"SET {assignments}")
-
-
-ServerConnection = PostgresqlConnection | MariadbConnection
 
 
 class Gate:
@@ -204,7 +115,8 @@ class Gate:
 
 
 _gates: weakref.WeakKeyDictionary[Dialect, Gate] = weakref.WeakKeyDictionary()
-_CLASSES = {"postgresql": PostgresqlConnection, "mysql": MariadbConnection}
+# Loaded by name when the first connection is made: an SQLite installation needs no driver.
+_OPENERS = {"postgresql": "models.postgresql", "mysql": "models.mariadb"}
 
 
 def lift_limits(connection: Connection) -> None:
@@ -217,12 +129,11 @@ def lift_limits(connection: Connection) -> None:
 
 def error_code(error: DBAPIError) -> str | int | None:
     """Return the SQLSTATE of PostgreSQL or the number of MariaDB; None when there is neither."""
-    if isinstance(error.orig, psycopg.Error):
-        return error.orig.sqlstate
-    if isinstance(error.orig, pymysql.Error) and error.orig.args:
-        number: object = error.orig.args[0]
-        return number if isinstance(number, int) else None
-    return None
+    state = getattr(error.orig, "sqlstate", None)
+    if isinstance(state, str):
+        return state
+    parts: tuple[object, ...] = error.orig.args if error.orig is not None else ()
+    return parts[0] if parts and isinstance(parts[0], int) else None
 
 
 @event.listens_for(Engine, "do_connect")
@@ -232,16 +143,12 @@ def _connect(
     arguments: tuple[Any, ...],  # Any: whatever the URL and its driver need
     named: dict[str, Any],
 ) -> ServerConnection | None:
-    kind = _CLASSES.get(dialect.name)
-    if kind is None:
+    module = _OPENERS.get(dialect.name)
+    if module is None:
         return None
     with _gates.setdefault(dialect, Gate()).attempt() as may_try:
         if may_try:
-            connection: ServerConnection = (
-                MariadbConnection(*arguments, **named)
-                if kind is MariadbConnection
-                else PostgresqlConnection.connect(*arguments, **named)
-            )
+            connection: ServerConnection = import_module(module).connect(*arguments, **named)
             connection.prepare()
             return connection
     raise dialect.loaded_dbapi.OperationalError(*UNREACHABLE)

@@ -1,0 +1,65 @@
+"""Connections to MariaDB and MySQL; loaded only where DATABASE_URL asks for them."""
+
+from typing import Any
+
+import pymysql
+
+from models.servers import (
+    ANSWER_MARGIN_SECONDS,
+    IDLE_TRANSACTION_SECONDS,
+    LOCK_WAIT_SECONDS,
+    MIGRATION_LOCK_WAIT_SECONDS,
+    SIGN_OF_LIFE_SECONDS,
+    SQL_MODE,
+    STATEMENT_SECONDS,
+    ServerConnection,
+)
+
+
+class MariadbConnection(pymysql.connections.Connection, ServerConnection):
+    """A connection on which no wait is endless."""
+
+    def prepare(self) -> None:
+        """Make the server strict, and limit what it does for us, and for how long."""
+        self._set(
+            sql_mode=f"'{SQL_MODE}'",
+            time_zone="'+00:00'",
+            innodb_lock_wait_timeout=LOCK_WAIT_SECONDS,
+            lock_wait_timeout=LOCK_WAIT_SECONDS,
+            **self._statement_limits(STATEMENT_SECONDS, IDLE_TRANSACTION_SECONDS),
+        )
+        self._read_timeout: float | None = STATEMENT_SECONDS + ANSWER_MARGIN_SECONDS
+
+    def lift_limits(self) -> None:
+        """Allow statements that take long, but no long wait for a lock that stops everybody."""
+        self._read_timeout = None
+        limits = self._statement_limits(0, 0)
+        self._set(lock_wait_timeout=MIGRATION_LOCK_WAIT_SECONDS, **limits)
+
+    def is_alive(self) -> bool:
+        """Tell whether the server answers on this connection, and soon."""
+        usual, self._read_timeout = self._read_timeout, SIGN_OF_LIFE_SECONDS
+        try:
+            self.ping(reconnect=False)
+        except (pymysql.Error, OSError):
+            return False
+        finally:
+            self._read_timeout = usual
+        return True
+
+    def _statement_limits(self, statement: int, idle: int) -> dict[str, object]:
+        """Return the limits that this server knows: MariaDB and MySQL name them differently."""
+        version = str(self.get_server_info())  # type: ignore[no-untyped-call]
+        if "mariadb" in version.lower():
+            return {"max_statement_time": statement, "idle_transaction_timeout": idle}
+        return {"max_execution_time": statement * 1000}
+
+    def _set(self, **values: object) -> None:
+        assignments = ", ".join(f"SESSION {name} = {value}" for name, value in values.items())
+        with self.cursor() as cursor:
+            cursor.execute(f"SET {assignments}")
+
+
+def connect(*arguments: Any, **named: Any) -> MariadbConnection:
+    """Open a connection; Any: whatever the URL and the driver need."""
+    return MariadbConnection(*arguments, **named)

@@ -1,0 +1,84 @@
+"""Connections to PostgreSQL; loaded only where DATABASE_URL asks for them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+from psycopg.abc import RV, PQGen
+
+from core.clock import monotonic
+from models.servers import (
+    ANSWER_MARGIN_SECONDS,
+    CONNECT_SECONDS,
+    IDLE_TRANSACTION_SECONDS,
+    LOCK_WAIT_SECONDS,
+    MIGRATION_LOCK_WAIT_SECONDS,
+    SIGN_OF_LIFE_SECONDS,
+    STATEMENT_SECONDS,
+    ServerConnection,
+)
+
+
+class PostgresqlConnection(
+    psycopg.Connection[tuple[Any, ...]],  # Any: rows of any statement
+    ServerConnection,
+):
+    """A connection on which no wait is endless."""
+
+    _limit_seconds: float | None = None
+
+    def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
+        """Wait for an answer; close the connection when it does not come in time."""
+        started, limit = monotonic(), self._limit_seconds if timeout is None else timeout
+        try:
+            return super().wait(gen, interval, limit)
+        except psycopg.OperationalError:
+            if limit is not None and monotonic() - started >= limit:
+                self.close()
+            raise
+
+    def prepare(self) -> None:
+        """Limit what the server does for us, and for how long."""
+        self._limit_seconds = CONNECT_SECONDS
+        self._set(
+            statement_timeout=f"{STATEMENT_SECONDS}s",
+            lock_timeout=f"{LOCK_WAIT_SECONDS}s",
+            idle_in_transaction_session_timeout=f"{IDLE_TRANSACTION_SECONDS}s",
+            timezone="UTC",
+        )
+        self._limit_seconds = STATEMENT_SECONDS + ANSWER_MARGIN_SECONDS
+
+    def lift_limits(self) -> None:
+        """Allow statements that take long, but no long wait for a lock that stops everybody."""
+        self._limit_seconds = None
+        self._set(
+            statement_timeout="0",
+            lock_timeout=f"{MIGRATION_LOCK_WAIT_SECONDS}s",
+            idle_in_transaction_session_timeout="0",
+        )
+
+    def is_alive(self) -> bool:
+        """Tell whether the server answers on this connection, and soon."""
+        usual, self._limit_seconds = self._limit_seconds, SIGN_OF_LIFE_SECONDS
+        try:
+            self._outside_transaction("SELECT 1", ())
+        except psycopg.Error:
+            return False
+        finally:
+            self._limit_seconds = usual
+        return True
+
+    def _set(self, **values: str) -> None:
+        calls = ", ".join(["set_config(%s, %s, false)"] * len(values))
+        words = [word for pair in values.items() for word in pair]
+        self._outside_transaction(f"SELECT {calls}", words)
+
+    def _outside_transaction(self, statement: str, values: Sequence[str]) -> None:
+        self.autocommit = True
+        self.execute(statement.encode(), values)
+        self.autocommit = False
+
+
+def connect(*arguments: Any, **named: Any) -> PostgresqlConnection:
+    """Open a connection; Any: whatever the URL and the driver need."""
+    return PostgresqlConnection.connect(*arguments, **named)
