@@ -21,8 +21,9 @@ def with_tag_of_made(
 ) -> WerkzeugResponse:
     """Give a 201 the ETag that a GET of its Location has, if it shows the same.
 
-    The GET is asked, with the rights of the caller. An answer that says more, such as a secret
-    that is shown once, gets no tag; neither does one of a caller who may not read.
+    Only where a PATCH may follow. The GET is asked, with the rights of the caller. An answer that
+    says more, such as a secret that is shown once, gets no tag; neither does one of a caller who
+    may not read.
     """
     if response.status_code != 201 or not isinstance(response, Response):
         return response
@@ -60,7 +61,7 @@ def _reader(path: str) -> tuple[Operation, Callable[..., object], dict[str, Any]
     except HTTPException:
         return None
     resource = getattr(current_app.view_functions[endpoint], "view_class", None)
-    method = getattr(resource, "get", None)
+    method = getattr(resource, "get", None) if hasattr(resource, "patch") else None
     operation = operation_of(method)
     handler = getattr(method, "__wrapped__", None)
     return (operation, handler, dict(parts)) if operation and handler else None
