@@ -67,6 +67,7 @@ def _routes(app: Flask) -> list[Route]:
     found = [
         _route(app, rule.endpoint, rule.rule, method)
         for rule in app.url_map.iter_rules()
+        if not rule.websocket  # the same address answers plain calls by a rule of its own
         for method in (rule.methods or set()).difference(AUTOMATIC)
     ]
     return sorted(found, key=lambda route: (route.path, route.method))

@@ -34,6 +34,7 @@ from sqlalchemy.exc import OperationalError
 from config import normal_database_url
 from models.engine import Base, engine_options
 from models.registry import MODELS
+from models.servers import ServerConnection
 from tests.services_guard import missing_service
 
 SQLITE, POSTGRESQL, MARIADB = "sqlite", "postgresql", "mariadb"
@@ -125,17 +126,23 @@ class Server:
         return self.rows[template]
 
     def administrator(self) -> Connection:
-        """Return a connection outside of any transaction to the server."""
-        return self.engine(str(self.url.database), isolation_level="AUTOCOMMIT").connect()
+        """Return a connection outside of any transaction to the server.
 
-    def engine(self, database: str, **options: object) -> Engine:
+        It waits as long as it takes: dropping a database waits for the disk.
+        """
+        connection = self.engine(str(self.url.database)).connect()
+        inner: object = connection.connection.dbapi_connection
+        assert isinstance(inner, ServerConnection)
+        inner.lift_limits()
+        return connection.execution_options(isolation_level="AUTOCOMMIT")
+
+    def engine(self, database: str) -> Engine:
         """Return an engine without a pool."""
         url = self.address(database)
         return create_engine(
             url,
             connect_args=engine_options(url)["connect_args"],
             poolclass=NullPool,
-            **options,
         )
 
     def address(self, database: str) -> str:

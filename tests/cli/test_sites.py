@@ -148,7 +148,9 @@ def test_a_database_that_is_away_is_told_without_a_traceback(tmp_path: Path) -> 
 def test_a_database_that_was_never_made_is_not_made_by_looking(
     tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
-    result = run_process(*arguments, data_dir=tmp_path)
+    address = f"sqlite:///{tmp_path / 'relevo.db'}"  # a server's database is never made by Relevo
+
+    result = run_process(*arguments, data_dir=tmp_path, DATABASE_URL=address)
 
     assert result.returncode == 1
     assert "run: relevo setup" in result.stdout + result.stderr
