@@ -40,6 +40,7 @@ CLOSE_CODES: dict[str, int] = {
     EndReason.RIGHTS_CHANGED: RIGHTS_ENDED,
 }
 UNEXPECTED = "unexpected_data"
+HANDSHAKE_HEADERS = ("Sec-WebSocket-Key", "Sec-WebSocket-Version")
 
 
 class UpgradeRequiredError(DomainError):
@@ -68,7 +69,9 @@ def check_handshake(**_path: object) -> None:
         UpgradeRequiredError: the call asks for no socket, or the server has none to give.
         OriginRefusedError: a page of an origin that CORS_ORIGINS does not name.
     """
-    if request.headers.get("Upgrade", "").lower() != "websocket" or SOCKET not in request.environ:
+    asks = request.headers.get("Upgrade", "").lower() == "websocket"
+    is_complete = all(name in request.headers for name in HANDSHAKE_HEADERS)
+    if not asks or not is_complete or SOCKET not in request.environ:
         raise UpgradeRequiredError(
             "Open this address as a WebSocket; without one, listen to GET /api/v1/events."
         )

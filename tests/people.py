@@ -234,6 +234,13 @@ def _app_of(data_dir: Path, place: tuple[tuple[str, str], ...]) -> Flask:
     return create_app(load_settings({**ENVIRONMENT, "DATA_DIR": str(data_dir), **dict(place)}))
 
 
+def _empty(home: Path) -> None:
+    """Delete everything but the counters of this process, which it holds open."""
+    for path in [*home.glob("*"), *home.glob(".*"), *home.glob("run/*")]:
+        if path.name not in ("run", "metrics"):
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
 @contextmanager
 def _extensions_kept(app: Flask) -> Iterator[None]:
     """Undo what a test registers on the application."""
@@ -249,8 +256,7 @@ def _extensions_kept(app: Flask) -> Iterator[None]:
 @pytest.fixture
 def people(template: Path, home: Path) -> Iterator[People]:
     """A fresh installation."""
-    shutil.rmtree(home)
-    home.mkdir(mode=0o700)
+    _empty(home)
     engines.copy_database(template, home)
     people = People(_app_of(home, tuple(engines.settings_of(home).items())))
     with _extensions_kept(people.app):

@@ -94,10 +94,10 @@ def test_a_plan_stays_the_same_while_nothing_moves() -> None:
     ("options", "pointer"),
     [
         ({"to": "staging"}, "?to"),
-        ({"from_environment": "staging"}, "/from"),
-        ({"from_environment": "main"}, "/from"),
-        ({"to": "test"}, "/from"),
-        ({"release": 9}, "/release"),
+        ({"from_environment": "staging"}, "?from"),
+        ({"from_environment": "main"}, "?from"),
+        ({"to": "test"}, "?from"),
+        ({"release": 9}, "?release"),
     ],
 )
 def test_a_plan_of_nothing_is_an_input_error(options: dict[str, object], pointer: str) -> None:
