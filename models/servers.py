@@ -129,11 +129,11 @@ def lift_limits(connection: Connection) -> None:
 
 def error_code(error: DBAPIError) -> str | int | None:
     """Return the SQLSTATE of PostgreSQL or the number of MariaDB; None when there is neither."""
-    state = getattr(error.orig, "sqlstate", None)
-    if isinstance(state, str):
-        return state
     parts: tuple[object, ...] = error.orig.args if error.orig is not None else ()
-    return parts[0] if parts and isinstance(parts[0], int) else None
+    if parts and isinstance(parts[0], int):  # PyMySQL, which knows a state too
+        return parts[0]
+    state = getattr(error.orig, "sqlstate", None)
+    return state if isinstance(state, str) else None
 
 
 @event.listens_for(Engine, "do_connect")
