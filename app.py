@@ -4,8 +4,10 @@ Making the application opens neither the database nor the network.
 """
 
 import sys
+from collections.abc import Callable
 from functools import partial
 from importlib import import_module
+from typing import Any
 
 import click
 from flask import Flask
@@ -28,6 +30,14 @@ from tasks.worker import Worker
 EXIT_CONFIGURATION = 2
 
 
+class Application(Flask):
+    """Flask, without looking at every hook of every request whether it is a coroutine."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Return `func`: nothing here is asynchronous."""
+        return func
+
+
 def create_app(settings: Settings | None = None) -> Flask:
     """Make the application.
 
@@ -38,7 +48,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         SettingError: a setting cannot be used.
     """
     settings = settings or load_settings()
-    app = Flask("relevo", root_path=str(settings.root_dir), static_folder=None)
+    app = Application("relevo", root_path=str(settings.root_dir), static_folder=None)
     app.extensions["relevo.settings"] = settings
     app.extensions["relevo.store"] = SiteStore(settings.sites_root)
     app.config.update(_flask_config(settings))

@@ -44,15 +44,18 @@ def _writer(schema: Schema) -> Writer | None:
         key = field.data_key if field.data_key is not None else name
         # Only exactly these classes: a subclass may write its values differently.
         plain = _PLAIN.get(type(field))
-        plan.append((key, path, attrgetter(path), plain, field))
+        plan.append((key, path, plain, field))
+    if len(plan) < 2:  # attrgetter of one name returns no tuple
+        return None
+    get_all = attrgetter(*(path for _, path, _, _ in plan))
 
     def write(value: Any) -> dict[str, Any]:
         document: dict[str, Any] = {}
-        for key, path, get, plain, field in plan:
-            try:
-                given = get(value)
-            except AttributeError:
-                continue  # as marshmallow does: what is not there is not written
+        try:
+            found = get_all(value)
+        except AttributeError:  # what is not there is not written; marshmallow finds out what
+            return dict(schema.dump(value))
+        for (key, path, plain, field), given in zip(plan, found, strict=True):
             if given is None or type(given) is plain:
                 document[key] = given
             else:

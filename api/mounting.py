@@ -10,6 +10,7 @@ from api import (
     approval_policies,
     audit,
     auth,
+    cookies,
     docs,
     errors,
     events,
@@ -67,6 +68,7 @@ def mount(app: Flask, *, extra: Sequence[Callable[[], Namespace]] = ()) -> None:
     """
     settings = app.extensions["relevo.settings"]
     access_tokens.configure(app, settings)
+    cookies.register(app)
     headers.register(app, settings)
     request_log.register(app)
     security.register(app)

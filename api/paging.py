@@ -124,21 +124,17 @@ def meta(page: Page[Any] | CursorPage[Any]) -> dict[str, object]:
 def link_header(page: Page[Any] | CursorPage[Any]) -> str:
     """Return the neighbours of this answer (RFC 8288), keeping the other parameters."""
     if isinstance(page, CursorPage):
-        targets: dict[str, tuple[str, object]] = {"next": ("cursor", page.next_cursor)}
+        place = _place("cursor")
+        targets: dict[str, str | int | None] = {"next": page.next_cursor}
     else:
-        targets = {
-            "first": ("page", 1),
-            "prev": ("page", page.page - 1 if page.page > 1 else None),
-            "next": ("page", page.next),
-            "last": ("page", page.last),
-        }
+        place = _place("page")
+        targets = {"first": 1, "prev": page.page - 1, "next": page.next, "last": page.last}
     return ", ".join(
-        f'<{_address(name, value)}>; rel="{relation}"'
-        for relation, (name, value) in targets.items()
-        if value is not None
+        f'<{place}{value}>; rel="{relation}"' for relation, value in targets.items() if value
     )
 
 
-def _address(name: str, value: object) -> str:
+def _place(name: str) -> str:
+    """Return the address of this list up to the value of `name`."""
     pairs = [(key, given) for key, given in request.args.items(multi=True) if key != name]
-    return f"{request.path}?{urlencode([*pairs, (name, str(value))])}"
+    return f"{request.path}?{urlencode([*pairs, (name, '')])}"

@@ -1,5 +1,6 @@
 """Read query strings strictly: unknown and repeated parameters are refused."""
 
+from functools import lru_cache
 from typing import Any
 
 from marshmallow import Schema, ValidationError, fields
@@ -18,16 +19,20 @@ def load_query(
 
     A list is given by repeating its parameter or with commas.
     """
-    if schema is None and not arguments:
-        return {}, []
     schema = schema or _NOTHING
-    values, errors = _collect(schema, arguments)
+    values, errors = _collect(schema, arguments) if arguments else ({}, [])
     if errors:
         return {}, errors
     try:
-        return dict(schema.load(values)), []
+        return dict(schema.load(values) if values else _defaults(schema)), []
     except ValidationError as error:
         return {}, field_errors(error.messages, query=True)
+
+
+@lru_cache(maxsize=512)
+def _defaults(schema: Schema) -> dict[str, Any]:
+    """Return what an empty query means; most are empty."""
+    return dict(schema.load({}))
 
 
 class _Nothing(Schema):

@@ -43,7 +43,8 @@ def add_headers(response: Response) -> Response:
     if not hasattr(g, _STATE):
         count_call(Identity())
     state: RateState = getattr(g, _STATE)
-    response.headers["X-RateLimit-Limit"] = str(state.limit)
-    response.headers["X-RateLimit-Remaining"] = str(state.remaining)
-    response.headers["X-RateLimit-Reset"] = str(state.reset_seconds)
+    headers = response.headers
+    headers.add("X-RateLimit-Limit", state.limit)
+    headers.add("X-RateLimit-Remaining", state.remaining)
+    headers.add("X-RateLimit-Reset", state.reset_seconds)
     return response

@@ -1,10 +1,10 @@
 """What a handler's value looks like on the wire: JSON, CSV, tags and locations."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
 from flask import Response, request
 from marshmallow import Schema
 from werkzeug.wrappers import Response as WerkzeugResponse
@@ -90,7 +90,7 @@ def dump(schema: Schema, value: object) -> bytes:
         document: Any = {"items": dump_many(schema, value.items), "meta": meta(value)}
     else:
         document = dump_one(schema, value)
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+    return orjson.dumps(document)
 
 
 def _body_response(schema: Schema | None, value: object, status: int) -> Response:
@@ -98,7 +98,7 @@ def _body_response(schema: Schema | None, value: object, status: int) -> Respons
         response = Response(status=status)
         response.headers.pop("Content-Type", None)
         return response
-    response = Response(dump(schema, value), status=status, mimetype=JSON_TYPE)
+    response = Response(dump(schema, value), status=status, content_type=JSON_TYPE)
     if isinstance(value, Page | CursorPage) and (links := link_header(value)):
         response.headers["Link"] = links
     return response
@@ -109,8 +109,8 @@ def _with_tag(response: Response) -> Response:
     if request.method not in TAGGED_METHODS or response.status_code != 200:
         return response
     tag = etag_of(response.get_data())
-    response.set_etag(tag)
-    response.headers["Cache-Control"] = "private, no-cache"
+    response.headers.add("ETag", f'"{tag}"')
+    response.headers.add("Cache-Control", "private, no-cache")
     if request.method in READ_METHODS:
         if "If-Match" in request.headers:
             check_write_conditions(tag)

@@ -21,6 +21,7 @@ from core.problem_texts import PROBLEM_TEXTS
 
 # After the answer gunicorn reads on to the end of the body, up to 64 KiB, to keep the connection.
 READ_ON_BYTES = 64 * 1024
+ANNOUNCE_BODY = ("CONTENT-LENGTH", "TRANSFER-ENCODING")
 
 Environ = dict[str, Any]  # Any: whatever WSGI and gunicorn put there
 WsgiApplication = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
@@ -97,7 +98,8 @@ class ApiWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
 
     def handle_request(self, req: Any, conn: Any) -> bool:
         """Answer one request."""
-        req.body = RequestBody(req)
+        if any(name in ANNOUNCE_BODY for name, _ in req.headers):
+            req.body = RequestBody(req)
         return bool(super().handle_request(req, conn))
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
@@ -114,8 +116,8 @@ class ApiWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
 
     def _answer(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         answer = self._application(environ, start_response)
-        body: RequestBody = environ["wsgi.input"]
-        if not body.is_used_up:
+        body = environ["wsgi.input"]
+        if isinstance(body, RequestBody) and not body.is_used_up:
             body.request.force_close()
         return answer
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from limits import RateLimitItem, parse
+from limits import parse
 from limits.errors import StorageError
 
 from core.rate_storage import SqliteStorage
@@ -22,6 +22,15 @@ FILE = "run/limits.db"
 
 
 @dataclass(frozen=True, kw_only=True)
+class Window:
+    """A rate such as `600/minute`, read once."""
+
+    prefix: str
+    amount: int
+    seconds: int
+
+
+@dataclass(kw_only=True, slots=True)
 class RateState:
     """What is left of a limit after a call."""
 
@@ -37,13 +46,18 @@ def hit(key: str, rate: str) -> RateState:
     A fixed window, begun by the first call in it. When the counters cannot be reached the call
     passes: a full disk must not lock everybody out.
     """
-    item = _parsed(rate)
+    window = _window(rate)
     try:
-        count, resets_at = _count(item.key_for(key), item.get_expiry())
+        count, resets_at = _count(f"{window.prefix}{key}", window.seconds)
     except StorageError:
         logger.warning("calls cannot be counted", exc_info=True)
-        count, resets_at = 0, time.time() + item.get_expiry()
-    return _state(item, count, resets_at)
+        count, resets_at = 0, time.time() + window.seconds
+    return RateState(
+        limit=window.amount,
+        remaining=max(0, window.amount - count),
+        reset_seconds=max(1, math.ceil(resets_at - time.time())),
+        exceeded=count > window.amount,
+    )
 
 
 def _count(name: str, window_seconds: int) -> tuple[int, float]:
@@ -52,16 +66,7 @@ def _count(name: str, window_seconds: int) -> tuple[int, float]:
     if settings.redis_url is not None:
         with suppress(RedisDownError):
             return _shared_rates(redis_link(settings.redis_url)).hit(name, window_seconds)
-    return _sqlite_storage(settings.data_dir / FILE).hit(name, window_seconds)
-
-
-def _state(item: RateLimitItem, count: int, resets_at: float) -> RateState:
-    return RateState(
-        limit=item.amount,
-        remaining=max(0, item.amount - count),
-        reset_seconds=max(1, math.ceil(resets_at - time.time())),
-        exceeded=count > item.amount,
-    )
+    return _sqlite_storage(settings.data_dir).hit(name, window_seconds)
 
 
 @lru_cache(maxsize=8)
@@ -70,10 +75,11 @@ def _shared_rates(link: RedisLink) -> SharedRates:
 
 
 @lru_cache(maxsize=8)
-def _sqlite_storage(path: Path) -> SqliteStorage:
-    return SqliteStorage(path=path, wrap_exceptions=True)
+def _sqlite_storage(data_dir: Path) -> SqliteStorage:
+    return SqliteStorage(path=data_dir / FILE, wrap_exceptions=True)
 
 
 @lru_cache(maxsize=64)
-def _parsed(rate: str) -> RateLimitItem:
-    return parse(rate)
+def _window(rate: str) -> Window:
+    item = parse(rate)
+    return Window(prefix=f"{item.key_for()}/", amount=item.amount, seconds=item.get_expiry())

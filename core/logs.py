@@ -1,11 +1,13 @@
 """Log lines: JSON or console, each with the request id, none with a credential."""
 
+import json
 import logging
 import re
 import sys
 from contextvars import ContextVar
 
-from pythonjsonlogger.json import JsonFormatter
+from pythonjsonlogger.core import LogData
+from pythonjsonlogger.orjson import OrjsonFormatter
 
 from core.settings import LogFormat, Settings
 
@@ -46,11 +48,17 @@ def configure(settings: Settings) -> None:
     logging.captureWarnings(capture=True)
 
 
-class RedactingJsonFormatter(JsonFormatter):
+class RedactingJsonFormatter(OrjsonFormatter):
     """One JSON object for each line, without credentials."""
 
     def format(self, record: logging.LogRecord) -> str:
         return redact(super().format(record))
+
+    def jsonify_log_record(self, log_data: LogData) -> str:
+        try:
+            return super().jsonify_log_record(log_data)
+        except TypeError:  # lone surrogates, such as in a file name that is not UTF-8
+            return json.dumps(log_data, default=str)
 
 
 class RedactingFormatter(logging.Formatter):

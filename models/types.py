@@ -1,11 +1,15 @@
 """Column types that behave alike on SQLite, PostgreSQL and MariaDB."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import DateTime, Dialect, Enum, String
 from sqlalchemy.dialects import mysql
 from sqlalchemy.types import TypeDecorator, TypeEngine
+
+Reader = Callable[[Any], datetime | None]  # Any: what each driver hands back
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -34,6 +38,16 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Reader | None:
+        """Read SQLite's text in one call; times are what lists have most of."""
+        if dialect.name == "sqlite":
+            return _from_text
+        return super().result_processor(dialect, coltype)
+
+
+def _from_text(value: str | None) -> datetime | None:
+    return None if value is None else datetime.fromisoformat(f"{value}+00:00")
 
 
 def enum_column(kind: type[StrEnum]) -> Enum:

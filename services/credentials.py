@@ -15,14 +15,14 @@ from sqlalchemy import Row, bindparam, select, update
 from core.clock import isoformat, utc_now
 from core.errors import ErrorCode, UnauthenticatedError
 from core.ids import hash_secret, is_api_token
-from models.engine import Base, db
+from models.engine import Base
 from models.roles import Role
 from models.sessions import UserSession
 from models.tokens import ApiToken, token_sites
 from models.users import User
 from services.actors import Actor, Via
 from services.permissions import GLOBAL_SCOPES
-from services.transaction import write_if_free
+from services.transaction import single_statements, write_if_free
 
 AnyRow = Row[*tuple[Any, ...]]  # Any: many columns, read by name
 logger = logging.getLogger(__name__)
@@ -104,7 +104,7 @@ def actor_for_session(
     Raises:
         UnauthenticatedError: the session, the user or this generation of tokens has ended.
     """
-    with db.engine.connect() as connection:
+    with single_statements() as connection:
         row = connection.execute(_SESSION, {"wanted": session_public_id}).one_or_none()
     now = utc_now()
     if row is None or row.user_id != user_id:
@@ -141,7 +141,7 @@ def actor_for_token(*, token: str, address: str | None, request_id: str | None) 
     """
     if not is_api_token(token):
         raise _unknown_token()
-    with db.engine.connect() as connection:
+    with single_statements() as connection:
         rows = connection.execute(_TOKEN, {"wanted": hash_secret(token)}).all()
     if not rows:
         raise _unknown_token()
@@ -158,7 +158,7 @@ def actor_for_token_id(*, token_id: int, address: str | None, request_id: str | 
     Raises:
         UnauthenticatedError: the token is gone, revoked or expired, or its owner deactivated.
     """
-    with db.engine.connect() as connection:
+    with single_statements() as connection:
         rows = connection.execute(_TOKEN_BY_ID, {"wanted": token_id}).all()
     if not rows:
         raise UnauthenticatedError("The token was deleted.", code=ErrorCode.TOKEN_REVOKED)
@@ -175,7 +175,7 @@ def actor_for_user(
     Raises:
         UnauthenticatedError: the user is gone or deactivated.
     """
-    with db.engine.connect() as connection:
+    with single_statements() as connection:
         row = connection.execute(_USER_BY_ID, {"wanted": user_id}).one_or_none()
     if row is None or not row.is_active:
         raise UnauthenticatedError("The user was deactivated.", code=ErrorCode.TOKEN_REVOKED)

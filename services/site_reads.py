@@ -10,7 +10,6 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    Connection,
     Row,
     Select,
     and_,
@@ -24,7 +23,7 @@ from sqlalchemy import (
 from core.clock import utc_now
 from core.errors import NotFoundError
 from models.access_grants import AccessGrant
-from models.engine import Base, db
+from models.engine import Base
 from models.roles import Role
 from models.sites import Membership, Site
 from models.types import UtcDateTime
@@ -33,6 +32,7 @@ from services import access
 from services.actors import Actor
 from services.paging import Page, PageRequest, matching, ordering
 from services.site_views import SiteView, url_maker
+from services.transaction import single_statements
 
 AnyRow = Row[*tuple[Any, ...]]  # Any: many columns, read by name
 
@@ -56,11 +56,14 @@ def list_views(*, actor: Actor, page: PageRequest) -> Page[SiteView]:
         actor.sees_all_sites, actor.token_site_ids is not None, page.sort or _DEFAULT_ORDER
     )
     if wanted is not None:
-        statement, count = statement.where(wanted), count.where(wanted)
-    connection: Connection = db.session.connection()
-    rows = connection.execute(statement, asked).all()
-    shown = page.per_page * (page.page - 1) + len(rows)
-    total = int(connection.execute(count, asked).scalar_one()) if page.count else shown
+        count = count.where(wanted)
+        statement = statement.where(wanted).with_only_columns(*_COLUMNS, _as_column(count))
+    with single_statements() as connection:
+        rows = connection.execute(statement, asked).all()
+        if rows:
+            total = int(rows[0].total)
+        else:  # nobody knows then how many there are before this page
+            total = connection.execute(count, asked).scalar_one() if page.page > 1 else 0
     return Page(items=_views(rows), total=total, page=page.page, per_page=page.per_page)
 
 
@@ -72,7 +75,8 @@ def get_view(*, actor: Actor, slug: str) -> SiteView:
         ForbiddenError: the actor sees it but lacks sites:read on it.
     """
     statement = _single(actor.sees_all_sites, actor.token_site_ids is not None)
-    rows = db.session.connection().execute(statement, {**_about(actor), "slug": slug}).all()
+    with single_statements() as connection:
+        rows = connection.execute(statement, {**_about(actor), "slug": slug}).all()
     if not rows:
         raise NotFoundError("There is no such site, or you may not see it.")
     roles = [row.effective for row in rows]
@@ -91,16 +95,16 @@ def _views(rows: Sequence[AnyRow]) -> list[SiteView]:
     url_of = url_maker()
     return [
         SiteView(
-            slug=row.slug,
-            name=row.name,
-            description=row.description,
-            url=url_of(row.slug),
-            created_by=row.created_by,
-            created_at=row.created_at,
-            updated_at=row.updated_at,
-            version=row.version,
+            slug=slug,
+            name=name,
+            description=description,
+            url=url_of(slug),
+            created_by=created_by,
+            created_at=created_at,
+            updated_at=updated_at,
+            version=version,
         )
-        for row in rows
+        for slug, name, description, created_at, updated_at, version, created_by, _ in rows
     ]
 
 
@@ -142,11 +146,21 @@ def _listing(sees_all: bool, is_limited: bool, sort: str) -> tuple[Select[Any], 
     """Return the statements for a page and for the total, built once for each order."""
     visible = _visible(sees_all, is_limited)
     order = ordering(sort, sortable=_SORTABLE, tiebreak=_sites.c.id)
-    statement = select(*_COLUMNS).select_from(_WITH_MAKER).where(*visible).order_by(*order)
+    count = select(func.count()).select_from(_sites).where(*visible)
     return (
-        statement.limit(bindparam("limit")).offset(bindparam("offset")),
-        select(func.count()).select_from(_sites).where(*visible),
+        select(*_COLUMNS, _as_column(count))
+        .select_from(_WITH_MAKER)
+        .where(*visible)
+        .order_by(*order)
+        .limit(bindparam("limit"))
+        .offset(bindparam("offset")),
+        count,
     )
+
+
+def _as_column(count: Select[int]) -> ColumnElement[int]:
+    """Read the total together with the page: at the same moment, in one go."""
+    return count.correlate(None).scalar_subquery().label("total")
 
 
 @lru_cache(maxsize=4)

@@ -16,7 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import UpdateBase
 
-from models.engine import WRITES, db
+from models.engine import WRITES, db, for_single_statements
 from models.servers import error_code, lift_limits
 
 REPEAT_PAUSES_SECONDS = (0.02, 0.1, 0.3)
@@ -64,7 +64,22 @@ def transaction() -> Iterator[Session]:
 
 def is_open() -> bool:
     """Tell whether a unit of work is open."""
-    return bool(db.session().info.get(_OPEN))
+    # Asking the session would make one where there is none.
+    return db.session.registry.has() and bool(db.session().info.get(_OPEN))
+
+
+@contextmanager
+def single_statements() -> Iterator[Connection]:
+    """Read with statements that each stand alone, past the ORM and its transaction.
+
+    For what is asked very often; each statement sees what was committed before it. Inside an
+    open unit of work its connection is used, so that its own changes are seen.
+    """
+    if is_open():
+        yield db.session.connection()
+        return
+    with for_single_statements(db.engine).connect() as connection:
+        yield connection
 
 
 @contextmanager
