@@ -19,7 +19,13 @@ from api.made import with_tag_of_made
 from api.operation import METADATA, Operation, Paging, Upload, declared_parameters
 from api.paging import take_cursor, take_page
 from api.queries import load_query
-from api.representations import CSV_TYPE, choose_media_type, dump, render
+from api.representations import (
+    CSV_TYPE,
+    READ_METHODS,
+    choose_media_type,
+    dump,
+    render,
+)
 from api.security import Auth, identify, known_actor
 from api.strictness import take_literally
 from api.uploads import open_upload
@@ -35,6 +41,7 @@ from core.errors import (
 from core.settings import current_settings
 from services import refusals
 from services.actors import Actor
+from services.transaction import keeping_connection
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 SchemaLike = Schema | type[Schema] | None
@@ -128,7 +135,11 @@ def endpoint(
         @functools.wraps(handler)
         def run(resource: object, **path: Any) -> WerkzeugResponse:  # Any: parts of the path
             try:
-                return _run(operation, functools.partial(handler, resource), path)
+                call = functools.partial(handler, resource)
+                if request.method not in READ_METHODS:
+                    return _run(operation, call, path)
+                with keeping_connection():
+                    return _run(operation, call, path)
             except (ForbiddenError, ConflictError) as refusal:
                 _note_refusal(refusal)
                 raise
@@ -224,14 +235,13 @@ def _check_conditions(operation: Operation, tag: str | None) -> None:
 
 def _load(operation: Operation) -> tuple[dict[str, Any], object]:
     """Return the loaded parts of the request, and the body as it came for the fingerprint."""
-    settings = current_settings()
     raw: object = {}
     body: object = {}
     errors: list[FieldError] = []
     if operation.upload is not None:
-        body = raw = open_upload(request, limit=settings.max_upload_bytes)
+        body = raw = open_upload(request, limit=current_settings().max_upload_bytes)
     elif request.method in METHODS_WITH_BODY:
-        raw = read_json(request, max_bytes=settings.max_json_bytes)
+        raw = read_json(request, max_bytes=current_settings().max_json_bytes)
         body, errors = _load_body(operation.body or _NO_FIELDS, raw)
     query, query_errors = load_query(operation.query, request.args)
     refuse([*query_errors, *errors])

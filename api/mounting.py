@@ -34,6 +34,7 @@ from api import (
 )
 from api.errors import RelevoApi
 from api.event_streams import READER
+from core.metrics import Metrics
 from services.event_reader import EventReader
 
 TITLE = "Relevo"
@@ -70,7 +71,8 @@ def mount(app: Flask, *, extra: Sequence[Callable[[], Namespace]] = ()) -> None:
     access_tokens.configure(app, settings)
     cookies.register(app)
     headers.register(app, settings)
-    request_log.register(app)
+    metrics = app.extensions[operations.METRICS_EXTENSION] = Metrics(settings)
+    request_log.register(app, metrics)
     security.register(app)
     routing.configure(app)
     app.after_request(rate_limit.add_headers)

@@ -6,7 +6,6 @@ from ipaddress import ip_address
 from flask import Blueprint, Flask, Response, current_app, jsonify, request
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from api.request_log import elapsed_seconds, route_template
 from api.security import client_address
 from core.errors import NotFoundError
 from core.metrics import Metrics
@@ -20,8 +19,7 @@ RETRY_SECONDS = "5"
 
 
 def register(app: Flask) -> None:
-    """Mount the addresses outside of the API and count every answer."""
-    app.extensions[METRICS_EXTENSION] = Metrics(app.extensions["relevo.settings"])
+    """Mount the addresses outside of the API."""
     app.extensions[UNTRUSTED_EXTENSION] = False
     pages = Blueprint("operations", __name__)
     pages.add_url_rule("/healthz", view_func=_healthz, endpoint="healthz")
@@ -29,7 +27,6 @@ def register(app: Flask) -> None:
     pages.add_url_rule("/metrics", view_func=_metrics, endpoint="metrics")
     app.register_blueprint(pages)
     app.before_request(_notice_proxy)
-    app.after_request(_count)
 
 
 def _healthz() -> Response:
@@ -98,11 +95,3 @@ def _proxy() -> Check:
         "Addresses are forwarded, but TRUSTED_PROXIES is 0: everybody shares the limits of the "
         "proxy.",
     )
-
-
-def _count(response: Response) -> Response:
-    metrics: Metrics = current_app.extensions[METRICS_EXTENSION]
-    route, method = route_template(), request.method
-    metrics.requests.labels(method, route, str(response.status_code)).inc()
-    metrics.seconds.labels(method, route).observe(elapsed_seconds())
-    return response

@@ -43,6 +43,11 @@ class Metrics:
             registry=None,
         )
 
+    def count(self, *, method: str, route: str, status: int, seconds: float) -> None:
+        """Count one answer."""
+        self.requests.labels(method, route, str(status)).inc()
+        self.seconds.labels(method, route).observe(seconds)
+
     def render(self) -> bytes:
         """Return the sums of all processes in Prometheus' text format."""
         registry = CollectorRegistry()

@@ -7,7 +7,7 @@ from alembic import context
 from flask import current_app
 from sqlalchemy.dialects import mysql
 
-from models.engine import WRITES
+from models.engine import WRITES, send_begin
 from models.registry import MODELS
 from models.servers import lift_limits
 from models.types import UtcDateTime
@@ -53,6 +53,7 @@ def run():
             transactional_ddl=connection.dialect.name != "mysql",
         )
         with context.begin_transaction():
+            send_begin(connection)
             context.run_migrations()
 
 

@@ -43,7 +43,7 @@ from models.types import UtcDateTime
 
 ROWS_AT_ONCE = 500
 SNAPSHOTS = {
-    "sqlite": (),
+    "sqlite": ("BEGIN",),
     "postgresql": ("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",),
     "mysql": (
         # Otherwise the server gives up after a minute on a reader that takes nothing.

@@ -16,7 +16,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import UpdateBase
 
-from models.engine import WRITES, db, for_single_statements
+from models.engine import WRITES, db, for_single_statements, send_begin
+from models.kept import kept
 from models.servers import error_code, lift_limits
 
 REPEAT_PAUSES_SECONDS = (0.02, 0.1, 0.3)
@@ -77,9 +78,31 @@ def single_statements() -> Iterator[Connection]:
     """
     if is_open():
         yield db.session.connection()
-        return
-    with for_single_statements(db.engine).connect() as connection:
-        yield connection
+    elif kept.is_wanted:
+        if kept.connection is None:
+            kept.connection = for_single_statements(db.engine).connect()
+        try:
+            yield kept.connection
+        except DBAPIError:
+            kept.let_go()
+            raise
+    else:
+        with for_single_statements(db.engine).connect() as connection:
+            yield connection
+
+
+@contextmanager
+def keeping_connection() -> Iterator[None]:
+    """Let the single statements of one reading call share a connection.
+
+    It goes back to the pool at the end, before a session takes one, and before any wait.
+    """
+    kept.is_wanted = True
+    try:
+        yield
+    finally:
+        kept.is_wanted = False
+        kept.let_go()
 
 
 @contextmanager
@@ -93,6 +116,7 @@ def long_unit_of_work() -> Iterator[Connection]:
         connection = connection.execution_options(**{WRITES: True})
         lift_limits(connection)
         with connection.begin():
+            send_begin(connection)
             yield connection
 
 
@@ -161,6 +185,7 @@ def end_reading() -> None:
 
     What was read stays readable without a new statement; `transaction` forgets it.
     """
+    kept.let_go()
     session: Session = db.session()
     if session.info.get(_OPEN):
         return
@@ -181,7 +206,6 @@ def write_if_free(statement: Update) -> bool:
         try:
             stack.enter_context(write_turn(db.engine, wait=False))
             connection = stack.enter_context(db.engine.connect())
-            connection = connection.execution_options(**{WRITES: True})
             if not _is_free(connection, statement):
                 return False
             connection.execute(statement)
