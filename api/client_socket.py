@@ -6,7 +6,6 @@ not, a client that went away is only noticed when something is sent to it.
 
 import select
 import socket
-import struct
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -23,11 +22,7 @@ class ClientSocket:
         self._socket: socket.socket | None = found if isinstance(found, socket.socket) else None
         if self._socket is not None:
             # Nobody holds a thread for longer than this by not reading what it is sent.
-            self._socket.setsockopt(
-                socket.SOL_SOCKET,
-                socket.SO_SNDTIMEO,
-                struct.pack("ll", max(1, int(SEND_SECONDS)), 0),
-            )
+            self._socket.settimeout(SEND_SECONDS)
 
     def is_gone(self) -> bool:
         """Tell whether the client has closed the connection."""

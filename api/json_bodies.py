@@ -18,7 +18,9 @@ from core.errors import (
     FieldError,
     InvalidInputError,
     LimitExceededError,
+    UnavailableError,
 )
+from core.waiting import waiting_place
 
 MAX_DEPTH = 32
 LARGEST_INTEGER = 2**53
@@ -70,6 +72,15 @@ def _check_media_type(request: Request) -> None:
 def _read_limited(request: Request, max_bytes: int) -> bytes:
     if request.content_length is not None and request.content_length > max_bytes:
         raise _too_large(max_bytes, request.content_length)
+    if "Transfer-Encoding" not in request.headers:
+        return _read(request, max_bytes)
+    with waiting_place() as granted:  # chunks come when the client likes, and hold a thread
+        if not granted:
+            raise UnavailableError("Too many wait here just now; send a Content-Length.")
+        return _read(request, max_bytes)
+
+
+def _read(request: Request, max_bytes: int) -> bytes:
     stream, data = BodyStream(request), bytearray()
     try:
         while chunk := stream.read(min(CHUNK_BYTES, max_bytes + 1 - len(data))):

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from gunicorn.glogging import Logger
 
-from core import draining, logs
+from core import draining, gunicorn_patience, logs
 from core.child import end_with_parent
 from core.settings import Settings
 
@@ -41,6 +41,7 @@ class PlainLogger(Logger):  # type: ignore[misc]  # gunicorn is untyped
 def common_settings(settings: Settings) -> dict[str, object]:
     """Return the names and values of a gunicorn configuration file."""
     logs.configure(settings)
+    gunicorn_patience.configure(settings)
     run_dir = settings.data_dir / "run"
     spool_dir = run_dir / "tmp"
     spool_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -48,7 +49,7 @@ def common_settings(settings: Settings) -> dict[str, object]:
     tempfile.tempdir = str(spool_dir)
     in_memory = MEMORY_FOLDER.is_dir() and os.access(MEMORY_FOLDER, os.W_OK)
     return {
-        "worker_class": "gthread",
+        "worker_class": "core.gunicorn_patience.PatientWorker",
         "workers": settings.web_workers,
         "threads": settings.web_threads,
         # Loaded once and shared by fork; development loads in each worker, to reload it.

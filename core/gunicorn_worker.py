@@ -5,6 +5,7 @@ document is written here.
 """
 
 import json
+import logging
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -13,11 +14,13 @@ from typing import Any
 
 from gunicorn import util
 from gunicorn.http.errors import ParseException
-from gunicorn.workers.gthread import ThreadWorker
 
 from core.errors import ErrorCode
+from core.gunicorn_patience import PatientWorker, patience
 from core.logs import set_request_id
 from core.problem_texts import PROBLEM_TEXTS
+
+logger = logging.getLogger(__name__)
 
 # After the answer gunicorn reads on to the end of the body, up to 64 KiB, to keep the connection.
 READ_ON_BYTES = 64 * 1024
@@ -82,7 +85,7 @@ class RequestBody:
         return data
 
 
-class ApiWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
+class ApiWorker(PatientWorker):
     """Threads that close a connection they will not read on, and say so."""
 
     wsgi: Any  # the application; gunicorn calls it
@@ -100,7 +103,12 @@ class ApiWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
         """Answer one request."""
         if any(name in ANNOUNCE_BODY for name, _ in req.headers):
             req.body = RequestBody(req)
-        return bool(super().handle_request(req, conn))
+        conn.sock.settimeout(patience.seconds)  # for each piece of the answer
+        try:
+            return bool(super().handle_request(req, conn))
+        except TimeoutError:
+            logger.info("a client did not take its answer")
+            return False
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """Let gunicorn find status and log line of what it refuses; the answer is ours."""

@@ -82,6 +82,9 @@ class Settings:
     token_max_days: int
     web_workers: int
     web_threads: int
+    client_seconds: int
+    """How long a client may be silent while it sends a request or takes an answer."""
+    client_bytes_per_second: int
     worker_threads: int
     job_lease_seconds: int
     webhook_allowed_cidrs: tuple[IPv4Network | IPv6Network, ...]

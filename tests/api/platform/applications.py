@@ -18,7 +18,7 @@ import api
 import models.registry
 from api.access_tokens import issue_access_token
 from config import load_settings
-from core import logs
+from core import logs, waiting
 from core.clock import utc_now
 from core.settings import Settings
 from models.engine import db, engine_options
@@ -59,6 +59,7 @@ def _make_app(settings: Settings) -> Flask:
         SQLALCHEMY_ENGINE_OPTIONS=engine_options(settings.database_url),
     )
     db.init_app(app)
+    waiting.prepare(app, threads=4)
     api.mount(app, extra=[probe.namespace])
     app.add_url_rule("/plain/<kind>", view_func=probe.fail, endpoint="plain")
     return app

@@ -1,0 +1,139 @@
+"""gunicorn's worker of threads, for clients of every speed."""
+
+import selectors
+import socket
+from collections import deque
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from gunicorn.workers.gthread import _DEFER, ThreadWorker
+
+from core.clock import monotonic
+from core.gunicorn_arrival import Arrival, Arriving, PacedSocket
+from core.settings import Settings
+
+GOODBYE_SECONDS = 2.0
+DRAIN_BYTES = 64 * 1024
+
+
+@dataclass
+class Patience:
+    """What a client may take; set from the settings before the workers are forked."""
+
+    seconds: float = 20
+    bytes_per_second: int = 500
+    small_body_bytes: int = 1024 * 1024
+
+
+patience = Patience()
+
+
+def configure(settings: Settings) -> None:
+    """Take the limits from the settings."""
+    patience.seconds = settings.client_seconds
+    patience.bytes_per_second = settings.client_bytes_per_second
+    patience.small_body_bytes = settings.max_json_bytes
+
+
+class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
+    """A thread gets a request when its head is there, and with it a body of JSON's size.
+
+    Until then the connection lies at the poller, where thousands may lie. Longer bodies must keep
+    coming. # Any, below: gunicorn is untyped
+    """
+
+    _stop_at: float | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._leaving: deque[Any] = deque()
+
+    def handle(self, conn: Any) -> Any:
+        """Answer a request that is there; give the connection back when it is not."""
+        if not (conn.initialized and conn.parser.unreader.buf.getvalue()):
+            arrival = self._arrival(conn)
+            if arrival is Arrival.LATE:
+                return False
+            if arrival is Arrival.PARTIAL:
+                return _DEFER
+        conn.data_ready = True
+        conn.init()
+        source = conn.parser.unreader
+        if isinstance(source.sock, PacedSocket):
+            source.sock.begin()
+        else:
+            source.sock = PacedSocket(
+                conn.sock,
+                seconds=patience.seconds,
+                bytes_per_second=patience.bytes_per_second,
+            )
+        return super().handle(conn)
+
+    def _arrival(self, conn: Any) -> Arrival:
+        if not hasattr(conn, "arriving"):
+            conn.arriving = Arriving(
+                conn.sock,
+                seconds=patience.seconds,
+                small_body_bytes=patience.small_body_bytes,
+            )
+        arriving: Arriving = conn.arriving
+        return arriving.look()
+
+    def finish_request(self, conn: Any, fs: Any) -> None:
+        """Go on with a connection; what is not there yet has its own time, not keep-alive's."""
+        if not fs.cancelled() and fs.exception() is None and not fs.result():
+            self._say_goodbye(conn)
+            return
+        waiting = len(self.pending_conns)
+        super().finish_request(conn, fs)
+        if len(self.pending_conns) > waiting:
+            conn.timeout = monotonic() + patience.seconds
+
+    def _say_goodbye(self, conn: Any) -> None:
+        """End a connection so that the client gets all of the answer (RFC 9112, section 9.6).
+
+        gunicorn waits for the client's own end here, up to two seconds for each connection, and
+        answers nobody meanwhile.
+        """
+        try:
+            conn.sock.setblocking(False)
+            conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+            conn.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            self._end(conn)
+            return
+        conn.timeout, conn.drained = monotonic() + GOODBYE_SECONDS, 0
+        self._leaving.append(conn)
+        self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._drain, conn))
+
+    def _drain(self, conn: Any, _sock: object) -> None:
+        try:
+            data = conn.sock.recv(DRAIN_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        conn.drained += len(data)
+        if not data or conn.drained > DRAIN_BYTES:
+            self._leave(conn)
+
+    def _leave(self, conn: Any) -> None:
+        self._leaving.remove(conn)
+        self.poller.unregister(conn.sock)
+        self._end(conn)
+
+    def _end(self, conn: Any) -> None:
+        self.nr_conns -= 1
+        conn.close()
+
+    def murder_pending(self) -> None:
+        """Close what waited long enough; a worker that stops waits as long as for keep-alive."""
+        now = monotonic()
+        while self._leaving and self._leaving[0].timeout <= now:
+            self._leave(self._leaving[0])
+        if not self.alive:
+            self._stop_at = self._stop_at or monotonic() + self.cfg.keepalive
+            for conn in self.pending_conns:
+                conn.timeout = min(conn.timeout, self._stop_at)
+        super().murder_pending()

@@ -1,0 +1,133 @@
+"""Clients that are slow, silent or gone hold up nobody else."""
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+
+import pytest
+import requests
+
+from tests.api.served import Served, serve
+from tests.people import PASSWORD
+
+SILENT = 40
+"""Five for each of the eight threads."""
+HEAD = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
+LOGIN = b"POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+PATIENCE_SECONDS = 2
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("slow")
+    with serve(folder, CLIENT_SECONDS=str(PATIENCE_SECONDS)) as running:
+        yield running
+
+
+def connect(served: Served) -> socket.socket:
+    host, _, port = served.url.removeprefix("http://").partition(":")
+    return socket.create_connection((host, int(port)), timeout=30)
+
+
+def answer_of(connection: socket.socket) -> bytes:
+    """Return all that comes; what was sent and not read makes the end a reset."""
+    with suppress(ConnectionResetError):
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+    return b""
+
+
+@pytest.mark.parametrize(
+    "beginning",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(HEAD, id="half a head"),
+        pytest.param(LOGIN + b"Content-Length: 60\r\n\r\n{", id="a byte of a body"),
+        pytest.param(LOGIN + b"Transfer-Encoding: chunked\r\n\r\n", id="no chunk"),
+    ],
+)
+def test_silent_connections_hold_up_nobody(served: Served, beginning: bytes) -> None:
+    with ExitStack() as stack:
+        for _ in range(SILENT):
+            stack.enter_context(connect(served)).sendall(beginning)
+        time.sleep(0.2)
+
+        answers = [requests.get(f"{served.url}/healthz", timeout=1) for _ in range(5)]
+
+    assert {answer.status_code for answer in answers} == {200}
+
+
+def test_connections_that_nobody_ends_hold_up_nobody(served: Served) -> None:
+    with ExitStack() as stack:
+        for _ in range(SILENT):
+            connection = stack.enter_context(connect(served))
+            connection.sendall(HEAD + b"Connection: close\r\n\r\n")
+            assert connection.recv(15) == b"HTTP/1.1 200 OK"
+
+        assert requests.get(f"{served.url}/healthz", timeout=1).status_code == 200
+
+
+@pytest.mark.parametrize("beginning", [HEAD, LOGIN + b"Content-Length: 60\r\n\r\n{"])
+def test_a_client_that_falls_silent_is_let_go(served: Served, beginning: bytes) -> None:
+    with connect(served) as connection:
+        connection.sendall(beginning)
+
+        assert answer_of(connection) == b""
+
+
+def test_a_head_that_comes_byte_by_byte_is_answered(served: Served) -> None:
+    with connect(served) as connection:
+        for byte in HEAD + b"Connection: close\r\n\r\n":
+            connection.sendall(bytes([byte]))
+            time.sleep(0.005)
+
+        assert answer_of(connection).startswith(b"HTTP/1.1 200")
+
+
+def test_a_body_that_comes_late_is_read(served: Served) -> None:
+    body = json.dumps({"username": "root", "password": PASSWORD}).encode()
+    with connect(served) as connection:
+        head = LOGIN + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body)
+        for part in (head[:30], head[30:], body[:5], body[5:]):
+            connection.sendall(part)
+            time.sleep(0.1)
+
+        assert answer_of(connection).startswith(b"HTTP/1.1 200")
+
+
+def test_several_requests_in_one_go_are_all_answered(served: Served) -> None:
+    with connect(served) as connection:
+        connection.sendall((HEAD + b"\r\n") * 3 + HEAD + b"Connection: close\r\n\r\n")
+
+        assert answer_of(connection).count(b"HTTP/1.1 200") == 4
+
+
+def test_a_connection_serves_one_request_after_the_other(served: Served) -> None:
+    with requests.Session() as session:
+        for _ in range(3):
+            assert session.get(f"{served.url}/healthz", timeout=5).status_code == 200
+            body = {"username": "root", "password": PASSWORD}
+            login = f"{served.url}/api/v1/auth/login"
+            assert session.post(login, json=body, timeout=5).status_code == 200
+
+
+def test_a_long_body_that_stops_is_a_broken_one(served: Served) -> None:
+    with connect(served) as connection:
+        connection.sendall(LOGIN + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{")
+
+        assert b"400 BAD REQUEST" in answer_of(connection).upper()
+
+
+def test_an_answer_that_nobody_takes_is_given_up(served: Served) -> None:
+    with ExitStack() as stack:
+        for _ in range(10):
+            connection = stack.enter_context(socket.socket())
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+            host, _, port = served.url.removeprefix("http://").partition(":")
+            connection.connect((host, int(port)))
+            connection.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 20)
+        time.sleep(PATIENCE_SECONDS + 1.5)
+
+        assert requests.get(f"{served.url}/healthz", timeout=2).status_code == 200
+    assert "Traceback" not in served.log.read_text()
