@@ -15,7 +15,6 @@ import api
 import cli
 from config import SettingError, load_settings
 from core import jobs, logs, restore_marker, waiting
-from core.extensions import migrate
 from core.settings import Settings
 from models.engine import db, engine_options
 from models.registry import MODELS
@@ -124,7 +123,6 @@ def _bind_database(app: Flask, settings: Settings) -> None:
         raise RuntimeError("no tables are registered")
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     db.init_app(app)
-    migrate.init_app(app, db, directory=str(settings.root_dir / "migrations"))
 
 
 if __name__ == "__main__":
