@@ -20,7 +20,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from core.mail import SmtpServer, is_mail_address
-from core.settings import DocsAccess, LogFormat, RunMode, Settings
+from core.settings import DocsAccess, LogFormat, RunMode, SettingError, Settings
 
 T = TypeVar("T")
 
@@ -109,10 +109,6 @@ NOT_BUILT_YET: dict[str, str] = {
     "DATABASES_SQLITE_ROOTS": "the databases resource",
     "DATABASES_ALLOWED_CIDRS": "the databases resource",
 }
-
-
-class SettingError(Exception):
-    """A setting has a value that cannot be used; the message begins with its name."""
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:

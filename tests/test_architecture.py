@@ -116,6 +116,20 @@ def test_alembic_is_not_imported_by_servers(tmp_path: Path) -> None:
     assert {"alembic", "flask_migrate", "mako"} & imported(tmp_path) == set()
 
 
+def test_help_loads_neither_the_application_nor_the_database() -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "cli.console", "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "cli.start" in loaded
+    assert {"app", "config", "api", "services", "models", "sqlalchemy"} & loaded == set()
+
+
 def test_no_file_grows_too_long() -> None:
     long = [path for path in all_files() if len(path.read_text().splitlines()) > MAX_LINES]
 

@@ -61,7 +61,7 @@ def test_of_migrations_at_the_same_time_one_works_and_the_others_find_it_done(
     fresh_url: str, tmp_path: Path
 ) -> None:
     environment = {**ENVIRONMENT, "DATABASE_URL": fresh_url, "DATA_DIR": str(tmp_path)}
-    command = [sys.executable, "-c", "from app import main; main()", "db", "upgrade"]
+    command = [sys.executable, "-m", "cli.console", "db", "upgrade"]
 
     migrations = [
         subprocess.Popen(command, cwd=REPOSITORY, env=environment, stderr=subprocess.PIPE)

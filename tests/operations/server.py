@@ -16,7 +16,7 @@ import requests
 from tests import engines
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-PROGRAM = [sys.executable, "-m", "app"]
+PROGRAM = [sys.executable, "-m", "cli.console"]
 PASSWORD = "a long enough password for the first admin"
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0

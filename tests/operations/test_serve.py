@@ -112,14 +112,14 @@ def test_an_upload_in_flight_is_finished_before_the_server_ends(server: Server) 
 
 
 def test_a_worker_that_dies_is_started_again(running: Server) -> None:
-    before = named(running, "app worker")[0]
+    before = named(running, "cli.console worker")[0]
 
     before.kill()
 
     deadline = time.monotonic() + 15
-    while time.monotonic() < deadline and not named(running, "app worker"):
+    while time.monotonic() < deadline and not named(running, "cli.console worker"):
         time.sleep(0.1)
-    after = named(running, "app worker")
+    after = named(running, "cli.console worker")
     assert [process.pid for process in after] != [before.pid]
     assert after
 
