@@ -24,7 +24,7 @@ dev: $(VENV)/installed ## like run, but reload the API when a file changes
 	@exec $(BIN)/relevo serve --stop-with-parent
 
 test: $(VENV)/installed-dev ## run the tests; needs no service
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/installed-dev ## lint, format, types, import rules, security rules
 	$(BIN)/ruff check .

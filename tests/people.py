@@ -238,7 +238,10 @@ def _empty(home: Path) -> None:
     """Delete everything but the counters of this process, which it holds open."""
     for path in [*home.glob("*"), *home.glob(".*"), *home.glob("run/*")]:
         if path.name not in ("run", "metrics"):
-            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:  # SQLite takes the files beside its own with it when the last connection ends
+                path.unlink(missing_ok=True)
 
 
 @contextmanager
