@@ -116,6 +116,22 @@ def test_alembic_is_not_imported_by_servers(tmp_path: Path) -> None:
     assert {"alembic", "flask_migrate", "mako"} & imported(tmp_path) == set()
 
 
+def test_the_process_of_the_visitors_loads_what_it_serves_with(tmp_path: Path) -> None:
+    unused = {"sqlalchemy", "cryptography", "api", "services", "models", "flask_restx"}
+    unwanted = f"import sys, sites_wsgi; print(sorted({unused} & sys.modules.keys()))"
+
+    done = subprocess.run(
+        [sys.executable, "-c", unwanted],
+        cwd=ROOT,
+        env={"DATA_DIR": str(tmp_path), "ENVIRONMENT": "development"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout == "[]\n"
+
+
 def test_help_loads_neither_the_application_nor_the_database() -> None:
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "cli.console", "--help"],
