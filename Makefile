@@ -23,8 +23,10 @@ dev: $(VENV)/installed ## like run, but reload the API when a file changes
 	@$(BIN)/relevo setup
 	@exec $(BIN)/relevo serve --stop-with-parent
 
+# Set where people want no caches; without them each of the processes compiles every test again.
+test: export PYTHONDONTWRITEBYTECODE =
 test: $(VENV)/installed-dev ## run the tests; needs no service
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/installed-dev ## lint, format, types, import rules, security rules
 	$(BIN)/ruff check .

@@ -3,21 +3,17 @@
 Making the application opens neither the database nor the network.
 """
 
-import sys
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from typing import Any
 
-import click
 from flask import Flask
-from flask.cli import FlaskGroup
 
 import api
-import cli
-from config import SettingError, load_settings
+from cli.console import main as main
+from config import load_settings
 from core import jobs, logs, restore_marker, waiting
-from core.extensions import migrate
 from core.settings import Settings
 from models.engine import db, engine_options
 from models.registry import MODELS
@@ -26,8 +22,6 @@ from storage import failpoints
 from storage.store import SiteStore
 from tasks.bells import PipeBell
 from tasks.worker import Worker
-
-EXIT_CONFIGURATION = 2
 
 
 class Application(Flask):
@@ -75,32 +69,6 @@ def create_served_app() -> Flask:
     return create_app(settings)
 
 
-class CommandGroup(FlaskGroup):
-    """The commands of `relevo`; listing them needs no settings, as a new user has none yet."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return click.Group.list_commands(self, ctx)
-
-
-def main() -> None:
-    """Run the `relevo` command; exit code 2 and one line for a setting that cannot be used."""
-    group = CommandGroup(
-        name="relevo",
-        help="Promote static sites from test to main.",
-        create_app=create_app,
-        add_default_commands=False,
-        add_version_option=False,
-        load_dotenv=False,
-        set_debug_flag=False,
-    )
-    cli.add_commands(group)
-    try:
-        group(prog_name="relevo", standalone_mode=True)
-    except SettingError as error:
-        click.echo(f"relevo: {error}", err=True)
-        sys.exit(EXIT_CONFIGURATION)
-
-
 def _flask_config(settings: Settings) -> dict[str, object]:
     return {
         "SECRET_KEY": settings.secret_key or None,
@@ -134,8 +102,3 @@ def _bind_database(app: Flask, settings: Settings) -> None:
         raise RuntimeError("no tables are registered")
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     db.init_app(app)
-    migrate.init_app(app, db, directory=str(settings.root_dir / "migrations"))
-
-
-if __name__ == "__main__":
-    main()

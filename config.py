@@ -7,20 +7,19 @@ VARIABLES; a test compares the two.
 
 import os
 import re
+from base64 import urlsafe_b64decode
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from cryptography.fernet import Fernet
 from dotenv import dotenv_values
 from limits import parse as parse_rate
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
 
 from core.mail import SmtpServer, is_mail_address
-from core.settings import DocsAccess, LogFormat, RunMode, Settings
+from core.settings import DocsAccess, LogFormat, RunMode, SettingError, Settings
 
 T = TypeVar("T")
 
@@ -28,6 +27,7 @@ MIB = 1024 * 1024
 GIB = 1024 * MIB
 ROOT_DIR = Path(__file__).resolve().parent
 MIN_KEY_BYTES = 32
+FERNET_KEY_BYTES = 32
 SECRETS_FILE = "secrets.env"
 LOCAL = "localhost"
 SAMPLE_KEYS = ("changethis", "change-me", "changeme", "secret", "top-secret", "example", "sample")
@@ -111,10 +111,6 @@ NOT_BUILT_YET: dict[str, str] = {
     "DATABASES_SQLITE_ROOTS": "the databases resource",
     "DATABASES_ALLOWED_CIDRS": "the databases resource",
 }
-
-
-class SettingError(Exception):
-    """A setting has a value that cannot be used; the message begins with its name."""
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
@@ -285,11 +281,12 @@ class _Reader:
         return self.text(name) or f"relevo@{urlsplit(self.url('PUBLIC_URL')).hostname or LOCAL}"
 
     def database_url(self, default: str) -> str:
-        return normal_database_url(self.text("DATABASE_URL") or default)
+        text = self.text("DATABASE_URL")
+        return normal_database_url(text) if text else default
 
     def fernet_keys(self, name: str) -> tuple[str, ...]:
         for key in self.words(name):
-            self._parse_value(name, lambda text: Fernet(text), key)
+            self._parse_value(name, _fernet_key, key)
         return self.words(name)
 
     def _parse(self, name: str, convert: Callable[[str], T]) -> T:
@@ -303,6 +300,13 @@ class _Reader:
             raise SettingError(f"{name} cannot be {shown}: {error}") from None
 
 
+def _fernet_key(text: str) -> bytes:
+    key = urlsafe_b64decode(text)
+    if len(key) != FERNET_KEY_BYTES:
+        raise ValueError(f"it must be {FERNET_KEY_BYTES} bytes in URL-safe base64")
+    return key
+
+
 def normal_database_url(text: str) -> str:
     """Return the address of the database with the driver that ships.
 
@@ -310,9 +314,11 @@ def normal_database_url(text: str) -> str:
         SettingError: it is no address, names another kind of database, or names none; the
             message has no password in it.
     """
+    # By name: the visitors' process has no use for it, and would load it for longer than the rest.
+    sqlalchemy = import_module("sqlalchemy")
     try:
-        url = make_url(text)
-    except (ArgumentError, ValueError):
+        url = sqlalchemy.make_url(text)
+    except (sqlalchemy.exc.ArgumentError, ValueError):
         raise SettingError(f"DATABASE_URL must look like {DATABASE_URL_FORMS}") from None
     if url.drivername not in DATABASE_DRIVERS:
         kind = url.drivername if re.fullmatch(r"[a-z0-9+]{1,40}", url.drivername) else "that"
@@ -324,7 +330,7 @@ def normal_database_url(text: str) -> str:
     url = url.set(drivername=DATABASE_DRIVERS[url.drivername])
     if url.drivername == "mysql+pymysql":
         url = url.update_query_dict({"charset": "utf8mb4"})
-    return url.render_as_string(hide_password=False)
+    return str(url.render_as_string(hide_password=False))
 
 
 def checked_redis_url(text: str) -> str:

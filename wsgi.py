@@ -1,7 +1,10 @@
 """The API as a WSGI application, for gunicorn and other servers."""
 
-from app import create_served_app
+from core.loading import loading
 
-app = create_served_app()
+with loading():
+    from app import create_served_app
+
+    app = create_served_app()
 # Where CELERY_BROKER_URL is set, for `celery -A wsgi`; `relevo worker` makes that unnecessary.
 celery = app.extensions.get("celery")

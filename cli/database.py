@@ -1,9 +1,9 @@
 """`relevo db`: migrations of Relevo's own database."""
 
 import click
-import flask_migrate
 from flask.cli import with_appcontext
 
+from cli.migrating import alembic_commands
 from cli.refusals import tell_refusals
 from models.engine import db, no_file_made
 
@@ -19,7 +19,7 @@ def command() -> None:
 @tell_refusals
 def upgrade(revision: str) -> None:
     """Bring the tables to REVISION (default: the newest)."""
-    flask_migrate.upgrade(revision=revision)
+    alembic_commands().upgrade(revision=revision)
 
 
 @command.command("downgrade")
@@ -29,7 +29,7 @@ def upgrade(revision: str) -> None:
 def downgrade(revision: str) -> None:
     """Take the tables back to REVISION (default: one step)."""
     with no_file_made(db.engine):
-        flask_migrate.downgrade(revision=revision)
+        alembic_commands().downgrade(revision=revision)
 
 
 @command.command("current")
@@ -38,7 +38,7 @@ def downgrade(revision: str) -> None:
 def current() -> None:
     """Show the revision the tables have."""
     with no_file_made(db.engine):
-        flask_migrate.current()
+        alembic_commands().current()
 
 
 @command.command("history")
@@ -46,7 +46,7 @@ def current() -> None:
 @tell_refusals
 def history() -> None:
     """Show all revisions."""
-    flask_migrate.history()
+    alembic_commands().history()
 
 
 @command.command("check")
@@ -55,7 +55,7 @@ def history() -> None:
 def check() -> None:
     """Fail when models and tables differ."""
     with no_file_made(db.engine):
-        flask_migrate.check()
+        alembic_commands().check()
 
 
 @command.command("migrate")
@@ -65,4 +65,4 @@ def check() -> None:
 def migrate(message: str) -> None:
     """Write a new revision from the difference between models and tables."""
     with no_file_made(db.engine):
-        flask_migrate.migrate(message=message)
+        alembic_commands().migrate(message=message)

@@ -8,15 +8,15 @@ import sys
 from pathlib import Path
 
 import click
-from flask.cli import with_appcontext
 
 from cli import supervisor
 from cli.ownership import refuse_foreign_data_dir
 from cli.refusals import refuse_half_restored
+from cli.start import Start
 from cli.supervisor import ChildPlan, Plan
 from core import child, serve_lock
 from core.metrics import metrics_folder
-from core.settings import LogFormat, Settings, current_settings
+from core.settings import LogFormat, Settings
 
 PASSWORD_FILE = "admin-password"
 BACKLOG = 2048
@@ -30,14 +30,14 @@ PYTHON = [sys.executable, "-P"]
 @click.option(
     "--stop-with-parent", is_flag=True, help="End when the program that started this one ends."
 )
-@with_appcontext
-def command(stop_with_parent: bool) -> None:
+@click.pass_obj
+def command(start: Start, stop_with_parent: bool) -> None:
     """Run the web, sites and worker processes until SIGTERM or Ctrl-C.
 
     Requests in flight are finished first, for at most SHUTDOWN_SECONDS. A process that dies is
     started again; one that keeps dying ends the server with exit code 1.
     """
-    settings = current_settings()
+    settings = start.load_settings()
     refuse_foreign_data_dir(settings.data_dir)
     refuse_half_restored(settings.data_dir)
     _take_data_dir(settings.data_dir)
@@ -55,6 +55,7 @@ def command(stop_with_parent: bool) -> None:
 
 def _take_data_dir(data_dir: Path) -> None:
     """Lock DATA_DIR for as long as the parent lives: the descriptor survives exec."""
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = serve_lock.take(data_dir)
     if descriptor is None:
         raise click.ClickException(f"another relevo serve works on {data_dir}; one at a time")
@@ -107,7 +108,7 @@ def _plan(settings: Settings, listeners: dict[str, socket.socket]) -> Plan:
             ),
             ChildPlan(
                 name="worker",
-                program=[*PYTHON, "-m", "app", "worker"],
+                program=[*PYTHON, "-m", "cli.console", "worker"],
                 listener=None,
                 orphan_signal=signal.SIGKILL,
             ),

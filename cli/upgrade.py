@@ -22,10 +22,11 @@ from services.upgrades import Upgrade
 @click.option("--lose-changes", is_flag=True, help="With --undo: although more happened since.")
 @answering_always
 def command(undo: Path | None, lose_changes: bool) -> Answer:
-    """Check, save all rows to BACKUPS_ROOT, bring the tables to the newest form; tell the way back.
+    """Check, save all rows, bring the tables to the newest form; tell the way back.
 
-    The server must be stopped. Files of sites are not touched and not saved: migrations change
-    tables only. When a migration fails the exit code is 1 and the way back is printed.
+    The rows go to BACKUPS_ROOT. The server must be stopped. Files of sites are not touched and not
+    saved: migrations change tables only. When a migration fails the exit code is 1 and the way back
+    is printed.
     """
     if undo is not None:
         return _undone(undo, lose_changes=lose_changes)

@@ -3,12 +3,10 @@
 from flask import current_app
 from flask_cors import CORS
 from flask_jwt_extended import JWTManager
-from flask_migrate import Migrate
 
 from storage.store import SiteStore
 
 jwt = JWTManager()
-migrate = Migrate()
 cors = CORS()
 
 

@@ -3,7 +3,6 @@
 Under `relevo serve` the parent has bound the socket already and passes it with `--bind fd://`.
 """
 
-import gc
 import os
 import signal
 import tempfile
@@ -85,13 +84,8 @@ _PARENT_ANSWERS_INTERRUPTS = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 
 
 def when_ready(_server: object) -> None:
-    """Leave Ctrl-C to the parent, and what was loaded to the workers as it is.
-
-    gunicorn would drop the requests in flight. The collector looks at what is frozen no more:
-    the workers go on sharing its memory, and each request is about 5 % cheaper.
-    """
+    """Leave Ctrl-C to the parent: gunicorn would drop the requests in flight."""
     _ignore_interrupts()
-    gc.freeze()
 
 
 def post_fork(_server: object, worker: Worker) -> None:

@@ -13,6 +13,10 @@ from flask import current_app
 from core.mail import SmtpServer
 
 
+class SettingError(Exception):
+    """A setting has a value that cannot be used; the message begins with its name."""
+
+
 class RunMode(StrEnum):
     """What kind of installation this is."""
 

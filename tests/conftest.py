@@ -1,10 +1,20 @@
 """The order of the tests: those that start whole servers come first, so that none is last."""
 
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
+from core.loading import loading
+
 SERVERS_FIRST = ("prove", "operations", "examples", "outages", "growth")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Import the tests like the servers import the application: a quarter faster."""
+    with loading():
+        return (yield)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

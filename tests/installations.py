@@ -6,12 +6,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import flask_migrate
 import pytest
 from flask import Flask
 from werkzeug.test import Client
 
 from app import create_app
+from cli.migrating import alembic_commands
 from config import load_settings
 from models.engine import db
 from models.environments import Domain
@@ -65,7 +65,7 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The data folder of a fresh installation on SQLite, to be copied."""
     data_dir = tmp_path_factory.mktemp("migrated")
     with installation(data_dir):
-        flask_migrate.upgrade()
+        alembic_commands().upgrade()
         ensure_roles()
     return data_dir
 
@@ -108,7 +108,7 @@ def restore(path: Path | str, *, keep_sessions: bool = True) -> RestoredInstalla
     return installation_restores.restore(
         actor=cli_actor(),
         path=Path(path),
-        migrate=lambda revision: flask_migrate.upgrade(revision=revision),
+        migrate=lambda revision: alembic_commands().upgrade(revision=revision),
         keep_sessions=keep_sessions,
     )
 

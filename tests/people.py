@@ -45,6 +45,8 @@ ENVIRONMENT = {
     "API_RATE_LIMIT": "1000000/minute",
     "LOG_LEVEL": "WARNING",
 }
+KEPT = ("run", "run/metrics", "sites", "sites/.blobs")
+"""The counters of this process, which it holds open, and 256 folders for blobs."""
 GLOBAL_ROLES = tuple(role.name for role in SHIPPED_ROLES if role.kind is RoleKind.GLOBAL)
 SITE_ROLES = tuple(role.name for role in SHIPPED_ROLES if role.kind is RoleKind.SITE)
 
@@ -235,10 +237,14 @@ def _app_of(data_dir: Path, place: tuple[tuple[str, str], ...]) -> Flask:
 
 
 def _empty(home: Path) -> None:
-    """Delete everything but the counters of this process, which it holds open."""
-    for path in [*home.glob("*"), *home.glob(".*"), *home.glob("run/*")]:
-        if path.name not in ("run", "metrics"):
-            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    """Delete everything but KEPT."""
+    patterns = ("*", ".*", "run/*", "sites/*", "sites/.*", "sites/.blobs/*/*")
+    for path in [path for pattern in patterns for path in home.glob(pattern)]:
+        if path.is_symlink() or not path.is_dir():
+            # SQLite takes the files beside its own with it when the last connection ends.
+            path.unlink(missing_ok=True)
+        elif str(path.relative_to(home)) not in KEPT:
+            shutil.rmtree(path)
 
 
 @contextmanager

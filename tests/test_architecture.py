@@ -16,6 +16,8 @@ from core.problem_texts import PROBLEM_TEXTS
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("api", "cli", "core", "models", "serving", "services", "storage", "tasks")
 MAX_LINES = 400
+BROKER = "redis://127.0.0.1:1/0"
+LISTING = "import sys; from app import create_app; create_app(); print(*sys.modules)"
 
 
 def product_files() -> Iterator[Path]:
@@ -45,6 +47,20 @@ def public_functions(path: Path) -> Iterator[ast.FunctionDef]:
     for node in ast.parse(path.read_text()).body:
         if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
             yield node
+
+
+def imported(data_dir: Path, broker: str = "") -> set[str]:
+    """Return the modules that an application in a process of its own has loaded."""
+    place = {"DATA_DIR": str(data_dir), "ENVIRONMENT": "development", "CELERY_BROKER_URL": broker}
+    done = subprocess.run(
+        [sys.executable, "-c", LISTING],
+        cwd=ROOT,
+        env=place,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(done.stdout.split())
 
 
 def test_imports_point_one_way() -> None:
@@ -91,22 +107,43 @@ def test_nothing_unpacks_or_evaluates_what_others_send() -> None:
 
 
 def test_celery_is_imported_only_where_it_is_wanted(tmp_path: Path) -> None:
-    code = "import sys; from app import create_app; create_app(); print('celery' in sys.modules)"
-    place = {"DATA_DIR": str(tmp_path), "ENVIRONMENT": "development"}
+    found = {broker: "celery" in imported(tmp_path, broker) for broker in ("", BROKER)}
 
-    found = {
-        broker: subprocess.run(
-            [sys.executable, "-c", code],
-            cwd=ROOT,
-            env={**place, "CELERY_BROKER_URL": broker},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.strip()
-        for broker in ("", "redis://127.0.0.1:1/0")
-    }
+    assert found == {"": False, BROKER: True}
 
-    assert found == {"": "False", "redis://127.0.0.1:1/0": "True"}
+
+def test_alembic_is_not_imported_by_servers(tmp_path: Path) -> None:
+    assert {"alembic", "flask_migrate", "mako"} & imported(tmp_path) == set()
+
+
+def test_the_process_of_the_visitors_loads_what_it_serves_with(tmp_path: Path) -> None:
+    unused = {"sqlalchemy", "cryptography", "api", "services", "models", "flask_restx"}
+    unwanted = f"import sys, sites_wsgi; print(sorted({unused} & sys.modules.keys()))"
+
+    done = subprocess.run(
+        [sys.executable, "-c", unwanted],
+        cwd=ROOT,
+        env={"DATA_DIR": str(tmp_path), "ENVIRONMENT": "development"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout == "[]\n"
+
+
+def test_help_loads_neither_the_application_nor_the_database() -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "cli.console", "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "cli.start" in loaded
+    assert {"app", "config", "api", "services", "models", "sqlalchemy"} & loaded == set()
 
 
 def test_no_file_grows_too_long() -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 import click
 import pytest
 
-import cli
 import config
 from api.problems import STATUS
+from cli.console import COMMANDS, Commands
 from core.errors import ErrorCode
 from services.permissions import PERMISSIONS, PRESETS, SHIPPED_ROLES, TokenPreset
 
@@ -29,7 +29,10 @@ _REDIRECTION = {">", ">>", "<", "|", "&&"}
 
 
 def commands(group: click.Group, prefix: str = "relevo") -> Iterator[tuple[str, click.Command]]:
-    for name, command in group.commands.items():
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
         if isinstance(command, click.Group):
             yield from commands(command, f"{prefix} {name}")
         else:
@@ -37,9 +40,7 @@ def commands(group: click.Group, prefix: str = "relevo") -> Iterator[tuple[str, 
 
 
 def console() -> click.Group:
-    group = click.Group("relevo")
-    cli.add_commands(group)
-    return group
+    return Commands("relevo")
 
 
 def examples(text: str) -> Iterator[list[str]]:
@@ -77,6 +78,14 @@ def test_every_reserved_setting_is_documented_as_not_built() -> None:
     _, _, text = (DOCS / "configuration.md").read_text().partition("## Not built yet")
 
     assert set(_RESERVED.findall(text)) == set(config.NOT_BUILT_YET)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_of_commands_says_what_the_command_says(name: str) -> None:
+    command = console().get_command(click.Context(console()), name)
+
+    assert command is not None
+    assert COMMANDS[name] == command.get_short_help_str(limit=1000)
 
 
 @pytest.mark.parametrize("name", [name for name, _ in commands(console())])

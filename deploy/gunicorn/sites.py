@@ -7,8 +7,11 @@ from pathlib import Path
 sys.path.sort(key=lambda folder: Path(folder).resolve() == Path.cwd())
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from config import load_settings
-from core.gunicorn_settings import common_settings
+from core.loading import loading
+
+with loading():
+    from config import load_settings
+    from core.gunicorn_settings import common_settings
 
 # A visitor with a slow line holds a thread for as long as the download takes.
 THREADS_PER_WEB_THREAD = 4

@@ -11,8 +11,11 @@ from pathlib import Path
 sys.path.sort(key=lambda folder: Path(folder).resolve() == Path.cwd())
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from config import load_settings
-from core.gunicorn_settings import common_settings
+from core.loading import loading
+
+with loading():
+    from config import load_settings
+    from core.gunicorn_settings import common_settings
 
 _settings = load_settings()
 globals().update(common_settings(_settings))

@@ -8,16 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from click import Group
 from click.testing import Result
 from flask import Flask
 
-import cli
+from cli.console import Commands
 from tests import engines
 from tests.people import ENVIRONMENT
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-PROGRAM = [sys.executable, "-c", "import app; app.main()"]
+PROGRAM = [sys.executable, "-m", "cli.console"]
 
 
 @dataclass(frozen=True)
@@ -32,8 +31,7 @@ class Relevo:
 
     def with_input(self, text: str, *arguments: str | Path) -> Result:
         """Run a command that reads `text` from standard input."""
-        group = Group("relevo")
-        cli.add_commands(group)
+        group = Commands("relevo")
         runner = self.app.test_cli_runner(catch_exceptions=False)
         return runner.invoke(group, [str(argument) for argument in arguments], input=text)
 

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -20,16 +21,38 @@ SETTINGS = {
 }
 
 
-def _configuration(data_dir: Path, **environment: str) -> str:
-    result = run_process("sites", "nginx-config", data_dir=data_dir, **environment)
+@dataclass(frozen=True)
+class Printed:
+    """What the command printed, and where the sites are."""
+
+    sites: Path
+    text: str
+    warnings: str
+
+
+def _printed(data_dir: Path, sites: Path, **environment: str) -> Printed:
+    result = run_process("sites", "nginx-config", data_dir=data_dir, **SETTINGS, **environment)
     assert result.returncode == 0, result.stderr
-    return result.stdout
+    return Printed(sites, result.stdout, result.stderr)
 
 
-def test_it_carries_the_present_settings(tmp_path: Path) -> None:
-    sites = tmp_path / "sites-of.acme"
+@pytest.fixture(scope="module")
+def inside(tmp_path_factory: pytest.TempPathFactory) -> Printed:
+    """With the sites below DATA_DIR, where they are when nothing is said."""
+    data_dir = tmp_path_factory.mktemp("inside") / "data"
+    return _printed(data_dir, data_dir / "sites")
 
-    text = _configuration(tmp_path / "data", SITES_ROOT=str(sites), **SETTINGS)
+
+@pytest.fixture(scope="module")
+def outside(tmp_path_factory: pytest.TempPathFactory) -> Printed:
+    """With the sites in a folder of their own."""
+    folder = tmp_path_factory.mktemp("outside")
+    sites = folder / "sites-of.acme"
+    return _printed(folder / "data", sites, SITES_ROOT=str(sites))
+
+
+def test_it_carries_the_present_settings(outside: Printed) -> None:
+    text, sites = outside.text, outside.sites
 
     assert f"root {sites}/.hosts/$relevo_host;\n" in text
     assert f'"~^{re.escape(str(sites))}/[a-z0-9-]+/releases/' in text
@@ -41,26 +64,24 @@ def test_it_carries_the_present_settings(tmp_path: Path) -> None:
     assert "proxy_read_timeout 800s;\n" in text
 
 
-def test_nothing_of_the_examples_is_left(tmp_path: Path) -> None:
-    text = _configuration(tmp_path, SITES_ROOT=str(tmp_path / "sites"), **SETTINGS)
-
+def test_nothing_of_the_examples_is_left(outside: Printed) -> None:
     for placeholder in ("example.org", r"example\.org", "/var/lib/relevo/sites", "8000"):
-        assert placeholder not in text
+        assert placeholder not in outside.text
 
 
-def test_what_the_settings_cannot_tell_stays_marked(tmp_path: Path) -> None:
-    text = _configuration(tmp_path, **SETTINGS)
+def test_what_the_settings_cannot_tell_stays_marked(inside: Printed) -> None:
+    lines = inside.text.splitlines()
 
-    marked = {line.split()[0] for line in text.splitlines() if line.endswith("# CHANGE")}
+    marked = {line.split()[0] for line in lines if line.endswith("# CHANGE")}
     assert marked == {"listen", "root"}
-    assert "root /var/lib/relevo-acme; # CHANGE" in text
+    assert "root /var/lib/relevo-acme; # CHANGE" in inside.text
 
 
 @pytest.mark.service
-def test_nginx_accepts_it(tmp_path: Path) -> None:
+def test_nginx_accepts_it(inside: Printed, tmp_path: Path) -> None:
     nginx = required_program("nginx")
-    text = _configuration(tmp_path, **SETTINGS)
-    (tmp_path / "relevo.conf").write_text(text.replace("listen 80", "listen 127.0.0.1:18080"))
+    text = inside.text.replace("listen 80", "listen 127.0.0.1:18080")
+    (tmp_path / "relevo.conf").write_text(text)
     main = tmp_path / "nginx.conf"
     main.write_text(
         f"pid {tmp_path}/nginx.pid;\nerror_log {tmp_path}/error.log;\nevents {{ }}\n"
@@ -77,14 +98,11 @@ def test_nginx_accepts_it(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
 
 
-def test_a_folder_that_nginx_may_not_enter_is_warned_about(tmp_path: Path) -> None:
-    inside = run_process("sites", "nginx-config", data_dir=tmp_path / "data")
-    outside = run_process(
-        "sites", "nginx-config", data_dir=tmp_path / "data", SITES_ROOT=str(tmp_path / "sites")
-    )
-
-    assert inside.stderr.startswith("warning: SITES_ROOT lies inside DATA_DIR")
-    assert outside.stderr == ""
+def test_a_folder_that_nginx_may_not_enter_is_warned_about(
+    inside: Printed, outside: Printed
+) -> None:
+    assert inside.warnings.startswith("warning: SITES_ROOT lies inside DATA_DIR")
+    assert outside.warnings == ""
 
 
 def test_a_path_that_would_need_quotes_is_refused(tmp_path: Path) -> None:

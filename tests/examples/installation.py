@@ -105,7 +105,7 @@ def running_installation(data_dir: Path, **environment: str) -> Iterator[Install
 def running_worker(data_dir: Path) -> Iterator[None]:
     """Run a worker until the block ends."""
     process = subprocess.Popen(
-        [sys.executable, "-c", "import app; app.main()", "worker"],
+        [sys.executable, "-m", "cli.console", "worker"],
         cwd=REPOSITORY,
         env=_environment(data_dir),
     )
@@ -123,7 +123,7 @@ def _environment(data_dir: Path) -> dict[str, str]:
 
 def _relevo(data_dir: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-c", "import app; app.main()", *arguments],
+        [sys.executable, "-m", "cli.console", *arguments],
         cwd=REPOSITORY,
         env=_environment(data_dir),
         capture_output=True,

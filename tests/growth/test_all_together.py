@@ -41,7 +41,7 @@ class Grown:
         data_dir.mkdir()
         environment = {**ENVIRONMENT, **self.place, "DATA_DIR": str(data_dir)}
         process = subprocess.Popen(
-            [sys.executable, "-c", "import app; app.main()", "worker", "--queues", queues],
+            [sys.executable, "-m", "cli.console", "worker", "--queues", queues],
             cwd=REPOSITORY,
             env={"PATH": os.defpath, **environment},
         )

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import flask_migrate
 import pytest
 from flask import Flask
 from sqlalchemy import inspect, text
 
 from app import create_app
+from cli.migrating import alembic_commands
 from config import load_settings
 from core.errors import UnavailableError
 from models.engine import Base, db
@@ -36,21 +36,21 @@ def _installation(url: str, data_dir: Path) -> Iterator[Flask]:
 def test_tables_go_up_down_and_up_again_with_a_row_in_each(fresh_url: str, tmp_path: Path) -> None:
     with _installation(fresh_url, tmp_path):
         for _ in range(2):
-            flask_migrate.upgrade()
+            alembic_commands().upgrade()
             with db.engine.begin() as connection:
                 written = rows.fill(connection)
             with db.engine.connect() as connection:
                 assert rows.read(connection) == written
-            flask_migrate.downgrade(revision="base")
+            alembic_commands().downgrade(revision="base")
             assert inspect(db.engine).get_table_names() == ["alembic_version"]
 
 
 @on_engines()
 def test_models_and_migrated_tables_do_not_differ(fresh_url: str, tmp_path: Path) -> None:
     with _installation(fresh_url, tmp_path):
-        flask_migrate.upgrade()
+        alembic_commands().upgrade()
 
-        flask_migrate.check()
+        alembic_commands().check()
 
         names = set(inspect(db.engine).get_table_names()) - {"alembic_version"}
         assert names == set(Base.metadata.tables)
@@ -61,7 +61,7 @@ def test_of_migrations_at_the_same_time_one_works_and_the_others_find_it_done(
     fresh_url: str, tmp_path: Path
 ) -> None:
     environment = {**ENVIRONMENT, "DATABASE_URL": fresh_url, "DATA_DIR": str(tmp_path)}
-    command = [sys.executable, "-c", "from app import main; main()", "db", "upgrade"]
+    command = [sys.executable, "-m", "cli.console", "db", "upgrade"]
 
     migrations = [
         subprocess.Popen(command, cwd=REPOSITORY, env=environment, stderr=subprocess.PIPE)
@@ -88,7 +88,7 @@ def test_a_migration_gives_up_when_another_one_does_not_end(fresh_url: str, tmp_
 @on_engines()
 def test_names_differ_by_case_and_by_trailing_spaces(fresh_url: str, tmp_path: Path) -> None:
     with _installation(fresh_url, tmp_path):
-        flask_migrate.upgrade()
+        alembic_commands().upgrade()
         with db.engine.begin() as connection:
             rows.fill(connection)
             role = dict(rows.read(connection)["roles"])

@@ -16,7 +16,7 @@ import requests
 from tests import engines
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-PROGRAM = [sys.executable, "-m", "app"]
+PROGRAM = [sys.executable, "-m", "cli.console"]
 PASSWORD = "a long enough password for the first admin"
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
@@ -133,3 +133,31 @@ class Server:
                     return
             time.sleep(0.1)
         raise AssertionError(self.log.read_text()[-4000:])
+
+
+class SlowRequest:
+    """An upload that has begun and is finished when we say so."""
+
+    def __init__(self, server: Server, body: bytes) -> None:
+        self._body = body
+        headers = {**server.sign_in(), "Host": "localhost", "Expect": "100-continue"}
+        head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        self._socket = socket.create_connection(("127.0.0.1", server.port), timeout=STOP_SECONDS)
+        self._socket.sendall(
+            f"POST /api/v1/sites/starter/releases HTTP/1.1\r\n{head}"
+            f"Content-Length: {len(body)}\r\n\r\n".encode()
+        )
+        # The server asks for the body: from now on the request is in flight for certain.
+        assert b" 100 " in self._socket.recv(100)
+
+    def send_half(self) -> None:
+        """Send the first half of the body."""
+        half = len(self._body) // 2
+        self._socket.sendall(self._body[:half])
+        self._body = self._body[half:]
+
+    def finish(self) -> bytes:
+        """Send the rest and return the first line of the answer."""
+        with self._socket:
+            self._socket.sendall(self._body)
+            return self._socket.makefile("rb").readline()

@@ -5,14 +5,12 @@ import os
 import signal
 import socket
 import tarfile
-import threading
 import time
-from collections.abc import Iterator
 
 import psutil
 import requests
 
-from tests.operations.server import Server
+from tests.operations.server import Server, SlowRequest
 
 
 def archive(text: str) -> bytes:
@@ -88,38 +86,26 @@ def test_kill_of_the_parent_alone_leaves_nobody_behind(server: Server) -> None:
 
 def test_an_upload_in_flight_is_finished_before_the_server_ends(server: Server) -> None:
     parent = server.start()
-    headers = server.sign_in()
-    body = archive("<h1>slow</h1>")
-    answers: list[requests.Response] = []
+    upload = SlowRequest(server, archive("<h1>slow</h1>"))
+    upload.send_half()
 
-    def drip() -> Iterator[bytes]:
-        for index in range(0, len(body), 40):
-            time.sleep(0.15)
-            yield body[index : index + 40]
-
-    def upload() -> None:
-        url = f"{server.url}/api/v1/sites/starter/releases"
-        answers.append(requests.post(url, data=drip(), headers=headers, timeout=30))
-
-    thread = threading.Thread(target=upload)
-    thread.start()
-    time.sleep(0.4)
     parent.send_signal(signal.SIGTERM)
-    thread.join(timeout=30)
+    time.sleep(0.5)  # the signal goes from the parent to its children meanwhile
+    answer = upload.finish()
 
-    assert [answer.status_code for answer in answers] == [201]
+    assert answer.startswith(b"HTTP/1.1 201 ")
     server.wait_until_gone()
 
 
 def test_a_worker_that_dies_is_started_again(running: Server) -> None:
-    before = named(running, "app worker")[0]
+    before = named(running, "cli.console worker")[0]
 
     before.kill()
 
     deadline = time.monotonic() + 15
-    while time.monotonic() < deadline and not named(running, "app worker"):
+    while time.monotonic() < deadline and not named(running, "cli.console worker"):
         time.sleep(0.1)
-    after = named(running, "app worker")
+    after = named(running, "cli.console worker")
     assert [process.pid for process in after] != [before.pid]
     assert after
 

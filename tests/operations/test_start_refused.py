@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from config import NOT_BUILT_YET, SettingError, load_settings
+from config import NOT_BUILT_YET, load_settings
+from core.settings import SettingError
 from tests.operations.server import REPOSITORY, Server
 
 GOOD_KEYS = {

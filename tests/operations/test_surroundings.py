@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -13,32 +12,11 @@ import psutil
 import pytest
 import requests
 
-from tests.operations.server import STOP_SECONDS, Server
+from tests.operations.server import STOP_SECONDS, Server, SlowRequest
 
 CONSOLE = Path(sys.executable).parent / "relevo"
 CALLER = "import subprocess, sys; subprocess.run(sys.argv[1:])"
-SLOW_BODY = b"PK not really an archive"
-
-
-class SlowRequest:
-    """A request that has begun and is finished when we say so."""
-
-    def __init__(self, server: Server) -> None:
-        headers = {**server.sign_in(), "Host": "localhost", "Expect": "100-continue"}
-        head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        self.socket = socket.create_connection(("127.0.0.1", server.port), timeout=STOP_SECONDS)
-        self.socket.sendall(
-            f"POST /api/v1/sites/starter/releases HTTP/1.1\r\n{head}"
-            f"Content-Length: {len(SLOW_BODY)}\r\n\r\n".encode()
-        )
-        # The server asks for the body: from now on the request is in flight for certain.
-        assert b" 100 " in self.socket.recv(100)
-
-    def finish(self) -> bytes:
-        """Send the rest and return the first line of the answer."""
-        with self.socket:
-            self.socket.sendall(SLOW_BODY)
-            return self.socket.makefile("rb").readline()
+NO_ARCHIVE = b"PK not really an archive"
 
 
 @pytest.fixture
@@ -49,7 +27,7 @@ def started(server: Server) -> Iterator[Server]:
 
 
 def test_interrupt_at_a_terminal_finishes_what_is_in_flight(started: Server) -> None:
-    request = SlowRequest(started)
+    request = SlowRequest(started, NO_ARCHIVE)
     assert started.process is not None
 
     os.killpg(started.process.pid, signal.SIGINT)

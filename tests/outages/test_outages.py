@@ -6,11 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-import flask_migrate
 import pytest
 import requests
 from sqlalchemy import make_url
 
+from cli.migrating import alembic_commands
 from core.extensions import site_store
 from models.engine import db
 from tests.api.served import Served, serve
@@ -66,7 +66,7 @@ def installation(
         url = address.render_as_string(hide_password=False)
         api = stack.enter_context(serve(data_dir, DATABASE_URL=url))
         with api.people.app.app_context():
-            flask_migrate.stamp()
+            alembic_commands().stamp()
             make_site(main=["hello"])
             root = site_store().layout.root
             db.session.remove()

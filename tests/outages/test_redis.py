@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-import flask_migrate
 import pytest
 import requests
 
+from cli.migrating import alembic_commands
 from core.extensions import site_store
 from core.redis_link import RedisLink
 from models.engine import db
@@ -70,7 +70,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
         url = f"redis://127.0.0.1:{proxy.port}/0"
         api = stack.enter_context(serve(data_dir, REDIS_URL=url))
         with api.people.app.app_context():
-            flask_migrate.stamp()
+            alembic_commands().stamp()
             make_site(main=["hello"])
             db.session.remove()
         yield Installation(api, redis, proxy, api.log_in("root")["access_token"])

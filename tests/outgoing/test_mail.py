@@ -9,10 +9,11 @@ import time_machine
 from cryptography.fernet import Fernet
 from sqlalchemy import select
 
-from config import SettingError, load_settings
+from config import load_settings
 from core.clock import utc_now
 from core.errors import InvalidInputError
 from core.mail import SmtpSecurity, SmtpServer
+from core.settings import SettingError
 from models.engine import db
 from models.jobs import Job, JobState
 from models.mail import MailState, OutgoingMail

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-import flask_migrate
 import pytest
 from flask import Flask
 from sqlalchemy import JSON, Connection, Table, update
 
+from cli.migrating import alembic_commands
 from models.engine import Base, db
 from models.idempotency import IdempotencyKey
 from services import audit_proof, recovery, row_loading
@@ -66,7 +66,7 @@ def test_a_restored_installation_goes_on(source: Flask, tmp_path: Path, engine_n
 
     with installation(tmp_path / "restored", engine_name):
         restore(file)
-        flask_migrate.check()
+        alembic_commands().check()
         make_site("new", main=["fresh"])
         number = upload({"index.html": b"fourth"})
         promote(number)
@@ -93,7 +93,7 @@ def test_each_kind_of_value_comes_back_as_it_was(
         counts = {it.name: _count(connection, it) for it in tables}
 
     with installation(tmp_path / "restored", engine_name):
-        flask_migrate.upgrade()
+        alembic_commands().upgrade()
         row_loading.load(tables=tables, rows=lambda it: saved[it.name], counts=counts)
 
         with db.engine.connect() as connection:

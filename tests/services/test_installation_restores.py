@@ -3,13 +3,13 @@
 import os
 from pathlib import Path
 
-import flask_migrate
 import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from flask import Flask
 from sqlalchemy import inspect, select
 
+from cli.migrating import alembic_commands
 from core import restore_marker, serve_lock
 from core.errors import DomainError, ErrorCode
 from core.extensions import site_store
@@ -105,7 +105,7 @@ def test_a_backup_of_rows_alone_is_refused(source: Flask, tmp_path: Path) -> Non
 
 def test_tables_without_anybody_in_them_are_in_nobodys_way(saved: Path, tmp_path: Path) -> None:
     with installation(tmp_path / "other") as app:
-        flask_migrate.upgrade()
+        alembic_commands().upgrade()
         ensure_roles()
 
         restore(saved)
@@ -207,7 +207,7 @@ def test_compressed_files_are_made_again(source: Flask, tmp_path: Path) -> None:
 def test_tables_of_an_older_version_are_brought_up(source: Flask, tmp_path: Path) -> None:
     fill(source)
     older = _older_revision()
-    flask_migrate.downgrade(revision=older)
+    alembic_commands().downgrade(revision=older)
     path = tmp_path / "older.tar"
     made = save_as(path=path, scope=Scope.FULL)
     assert made.revision == older
@@ -215,7 +215,7 @@ def test_tables_of_an_older_version_are_brought_up(source: Flask, tmp_path: Path
     with installation(tmp_path / "other") as app:
         restore(path)
 
-        flask_migrate.check()
+        alembic_commands().check()
         assert served(app)["web.localhost", "/"].status == 200
         assert live() == 2
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import flask_migrate
 import pytest
 from flask import Flask
 from sqlalchemy import inspect, text
 
+from cli.migrating import alembic_commands
 from core import restore_marker, serve_lock
 from core.errors import DomainError, ErrorCode, ForbiddenError
 from models.engine import db
@@ -34,7 +34,7 @@ LATER_TABLE = "jobs"
 
 
 def migrate(revision: str) -> None:
-    flask_migrate.upgrade(revision=revision)
+    alembic_commands().upgrade(revision=revision)
 
 
 def upgrade() -> upgrades.Upgrade:
@@ -69,10 +69,10 @@ def engine_name() -> str:
 def first_version(data_dir: Path, engine_name: str) -> Iterator[Flask]:
     """Yield an installation with the tables of the first version, in which something happened."""
     with installation(data_dir, engine_name) as app:
-        flask_migrate.upgrade()
+        alembic_commands().upgrade()
         ensure_roles()
         fill(app)
-        flask_migrate.downgrade(revision=FIRST_REVISION)
+        alembic_commands().downgrade(revision=FIRST_REVISION)
         yield app
 
 
@@ -135,7 +135,7 @@ def test_a_migration_that_fails_tells_the_way_back_and_it_works(
     assert rows_now() == before
     assert LATER_TABLE not in inspect(db.engine).get_table_names()
     assert upgrade().is_changed
-    flask_migrate.check()
+    alembic_commands().check()
     assert live() == 2
 
 

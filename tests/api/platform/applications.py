@@ -32,6 +32,7 @@ from tests.api.platform import probe
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 START_SECONDS = 60
+TABLES_MADE = "tests.tables_made"
 KEY = "Rk3vQ9wX2mB7nT5yL8cH4jF6dS1pZ0aG"
 FIELD_KEY = "W0fGtjF2w9RSxyg9QHjuUQCq9HxQqPqJcAcF3Ygoz9U="
 ENVIRONMENT = {
@@ -75,8 +76,10 @@ def served_app() -> Flask:
 def sign_in(app: Flask, *, username: str = "ana", role: str = "admin") -> str:
     """Make tables and a user where they are missing, and return an access token."""
     with app.app_context():
-        db.create_all()
-        ensure_roles()
+        if TABLES_MADE not in app.extensions:
+            db.create_all()
+            ensure_roles()
+            app.extensions[TABLES_MADE] = True
         user = db.session.scalar(select(User).where(User.username == username))
         if user is None:
             user = _make_user(username, role)

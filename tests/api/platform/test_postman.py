@@ -22,7 +22,7 @@ from tests.api.platform.applications import ENVIRONMENT, REPOSITORY, START_SECON
 from tests.services_guard import required_program
 
 PASSWORD = "velvet tortoise 81 admin"
-RELEVO = [sys.executable, "-c", "import sys, app; sys.exit(app.main())"]
+RELEVO = [sys.executable, "-m", "cli.console"]
 
 
 @pytest.fixture(scope="module")
