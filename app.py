@@ -11,7 +11,6 @@ from typing import Any
 from flask import Flask
 
 import api
-from cli.console import main as main
 from config import load_settings
 from core import jobs, logs, restore_marker, waiting
 from core.settings import Settings
