@@ -19,6 +19,7 @@ from app import create_app
 from config import load_settings
 from core.clock import utc_now
 from core.settings import Settings
+from core.waiting import waiting_places
 from models.engine import Base, db
 from models.roles import Role
 from models.sites import Membership, Site
@@ -270,6 +271,8 @@ def people(template: Path, home: Path) -> Iterator[People]:
     with people.app.app_context():
         db.session.remove()
         db.engine.dispose()
+        # Nobody waits any more: the next test has the same application.
+        assert waiting_places().taken == 0
     engines.give_back_database(home)
 
 

@@ -88,6 +88,12 @@ class Stream:
         """Wait for the next message."""
         return next(self._messages)
 
+    def event(self) -> Message:
+        """Return the next event; heartbeats on the way say nothing."""
+        while (message := self.next()).event is None:
+            pass
+        return message
+
     def rest(self) -> list[Message]:
         """Wait until the stream ends and return what came until then."""
         return list(self._messages)

@@ -113,7 +113,7 @@ def test_work_crosses_from_node_to_worker_to_node(grown: Grown) -> None:
         release = get(grown.there, f"/sites/web/releases/{sent['number']}", token)
         body = {"to": "main", "release": sent["number"]}
         promoted = grown.here.call("POST", "/sites/web/promotions", body, token)
-        told = [heard.next().data["action"], heard.next().data["action"]]
+        told = [heard.event().data["action"], heard.event().data["action"]]
 
     assert (sent["state"], waiting["state"], done["state"]) == ("processing", "queued", "succeeded")
     assert release["state"] == "ready"
