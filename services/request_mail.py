@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from sqlalchemy import select
 
 from core.settings import current_settings
+from core.texts import printable
 from models.engine import db
 from models.requests import ChangeRequest
 from models.roles import Role
@@ -88,7 +89,7 @@ def _text(request: ChangeRequest, kind: str) -> str:
     lines = [
         f"Request {request.number} {WORDS[kind]}.",
         "",
-        request.title,
+        printable(request.title),
         *([f"Site: {request.site_slug}"] if request.site_slug else []),
         f"State: {request.state.value}",
         "",

@@ -5,7 +5,7 @@ from typing import Any
 from marshmallow import Schema, fields, validate
 
 from api.paging import PageQuery, SortField
-from api.schemas.common import Moment, environment_field, text_field
+from api.schemas.common import Moment, environment_field, line_field
 from services.approval_policies import MOST_APPROVALS
 from services.environments import MAX_DOMAINS
 
@@ -63,7 +63,7 @@ class EnvironmentPatch(Schema):
 class LockIn(Schema):
     """Why promotions are kept out, and until when."""
 
-    reason = text_field(500, shortest=1, required=True)
+    reason = line_field(500, shortest=1, required=True)
     expires_at = Moment(load_default=None, allow_none=True)
 
 
