@@ -70,7 +70,9 @@ def test_the_timeline_tells_everything_newest_first(ana: Caller, rita: Caller) -
     assert (review["reviewer"], review["verdict"]) == ("rita", "approve")
 
 
-def test_tags_are_known_words_and_one_of_each_scope(ana: Caller, rita: Caller) -> None:
+def test_tags_are_known_words_and_one_of_each_scope(
+    town: People, ana: Caller, rita: Caller
+) -> None:
     for name in ("size/small", "size/large", "legal"):
         assert rita.post("/tags", {"name": name}).status_code == 201
 
@@ -82,24 +84,58 @@ def test_tags_are_known_words_and_one_of_each_scope(ana: Caller, rita: Caller) -
     assert pointers(refused_call(both, 422, "validation_failed")) == ["/tags/1"]
     assert tagged.json["tags"] == ["legal", "size/small"]
     assert [row["number"] for row in ana.get("/requests?tag=size/small").json["items"]] == [1]
-    assert rita.delete("/tags/size/small").status_code == 204
+    refused_call(partial(rita.delete, "/tags/size/small"), 403, "scope_missing")
+    assert town.caller("root").delete("/tags/size/small").status_code == 204
     assert ana.get(ONE).json["tags"] == ["legal"]
 
 
-@pytest.mark.parametrize("name", ["Big", "a//b", "a/b/c", "-a", "", "x" * 40])
+@pytest.mark.parametrize(
+    "name", ["Big", "a//b", "a/b/c", "-a", "", "x" * 40, "a/.", "a/..", "a/..."]
+)
 def test_what_is_no_tag(rita: Caller, name: str) -> None:
     document = refused_call(partial(rita.post, "/tags", {"name": name}), 422, "validation_failed")
 
     assert pointers(document) == ["/name"]
 
 
-def test_a_tag_is_there_once_and_changed_with_care(rita: Caller, ana: Caller) -> None:
+def test_a_tag_is_there_once_and_changed_with_care(town: People, rita: Caller, ana: Caller) -> None:
+    root = town.caller("root")
     rita.post("/tags", {"name": "legal"})
 
     refused_call(partial(rita.post, "/tags", {"name": "legal"}), 409, "already_exists")
     refused_call(partial(ana.post, "/tags", {"name": "other"}), 403, "scope_missing")
-    assert rita.patch("/tags/legal", {"colour": "#d73a4a"}).json["colour"] == "#d73a4a"
-    assert rita.patch("/tags/legal", {}, If_Match='"old"').status_code == 412
+    change = {"colour": "#d73a4a"}
+    refused_call(partial(rita.patch, "/tags/legal", change), 403, "scope_missing")
+    assert root.patch("/tags/legal", change).json["colour"] == "#d73a4a"
+    assert root.patch("/tags/legal", {}, If_Match='"old"').status_code == 412
+
+
+def test_a_tag_gets_another_name_and_requests_keep_it(
+    town: People, ana: Caller, rita: Caller
+) -> None:
+    root = town.caller("root")
+    for name in ("size/large", "small", "legal"):
+        rita.post("/tags", {"name": name})
+    ana.put(f"{ONE}/tags", {"tags": ["size/large", "small", "legal"]})
+
+    taken = partial(root.patch, "/tags/small", {"name": "legal"})
+    second = partial(root.patch, "/tags/small", {"name": "size/small"})
+
+    refused_call(taken, 409, "already_exists")
+    assert pointers(refused_call(second, 422, "validation_failed")) == ["/name"]
+    renamed = root.patch("/tags/small", {"name": "tiny"})
+    assert (renamed.status_code, renamed.json["name"]) == (200, "tiny")
+    assert ana.get(ONE).json["tags"] == ["legal", "size/large", "tiny"]
+    assert root.get("/tags/small").status_code == 404
+
+
+def test_a_token_of_one_site_changes_no_tags_of_all(town: People) -> None:
+    root = town.caller("root")
+    root.post("/tags", {"name": "legal"})
+    scopes = ["requests:read", "requests:review"]
+    token = town.token_caller("root", scopes=scopes, sites=["web"])
+
+    refused_call(partial(token.delete, "/tags/legal"), 403, "scope_missing")
 
 
 def test_the_terms_are_changed_in_a_draft_only(ana: Caller, rita: Caller) -> None:
