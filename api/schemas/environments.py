@@ -14,12 +14,22 @@ class PolicyIn(Schema):
     """The rules of an environment; keys that are left out stay as they are."""
 
     auto = fields.Boolean(
-        metadata={"description": "Publish uploads here by themselves.", "example": True}
+        metadata={
+            "description": "Publish uploads here by themselves. While a policy that names no "
+            "environment asks for approvals, saying true takes the right to change that policy; "
+            "with approvals of its own an environment cannot be automatic.",
+            "example": True,
+        }
     )
     required_approvals = fields.Integer(
         strict=True,
         validate=validate.Range(0, MOST_APPROVALS),
-        metadata={"description": "How many people must agree to a promotion.", "example": 1},
+        metadata={
+            "description": "How many people must agree to a promotion: the environment's own "
+            "policy. Answers show what holds, which is more where a policy of the site or of the "
+            "installation asks for more: 0 takes nothing away from those.",
+            "example": 1,
+        },
     )
 
 
@@ -27,7 +37,10 @@ class PolicyOut(Schema):
     """The rules of an environment."""
 
     auto = fields.Boolean(required=True)
-    required_approvals = fields.Integer(required=True)
+    required_approvals = fields.Integer(
+        required=True,
+        metadata={"description": "What holds, all approval policies taken together."},
+    )
 
 
 def _domains(**options: Any) -> "fields.List[str]":
