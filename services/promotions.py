@@ -169,13 +169,13 @@ def dry_run(*, actor: Actor, slug: str, order: PromotionOrder) -> DryRun:
     environment = db.session.get_one(Environment, environment_id)
     candidate, _ = _candidate(site, environment, order)
     refusal: DomainError | None = None
+    unchanged = environment.release_id == candidate.id
     try:
         check(actor=actor, environment=environment, candidate=candidate, order=order)
-        if approval_rules.is_protected(environment=environment):
+        if not unchanged and approval_rules.is_protected(environment=environment):
             _nobody_to_ask()
     except DomainError as error:
         refusal = error
-    unchanged = environment.release_id == candidate.id
     would = "refuse" if refusal else "unchanged" if unchanged else "switch"
     plan = plans.build(site=site, environment=environment, candidate=candidate)
     return DryRun(plan=plan, would=would, refusal=refusal)
