@@ -8,12 +8,20 @@ from core.clock import isoformat, utc_now
 from core.errors import ConflictError, ErrorCode
 from models.access_grants import AccessGrant
 from models.engine import db
-from models.requests import ChangeRequest
+from models.requests import ChangeRequest, RequestType
 from models.roles import Role
 from services import request_log
 from services.actors import system_actor
 from services.permissions import RoleKind
 from services.transaction import repeatable, transaction
+
+
+def obstacles(*, request: ChangeRequest) -> list[dict[str, object]]:
+    """Return why access cannot be given any more, as `{field, old, new}`."""
+    user = request.beneficiary
+    if request.type is not RequestType.ACCESS or user is None or user.is_active:
+        return []
+    return [{"field": "user_active", "old": True, "new": False}]
 
 
 def activate(*, request: ChangeRequest) -> dict[str, object]:

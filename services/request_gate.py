@@ -16,8 +16,9 @@ from services import (
     access,
     plans,
     promotions,
-    request_access,
     request_execution,
+    request_expiry,
+    request_guards,
     request_log,
     request_mail,
     requests,
@@ -29,7 +30,7 @@ from services.promotions import Approval, PromotionOrder
 from services.request_moves import Action
 from services.request_payloads import PromotionPayload
 from services.requests import RequestOrder
-from services.transaction import end_reading, repeatable, transaction
+from services.transaction import end_reading
 
 WRITE = ("sites:read", "promotions:write")
 
@@ -61,6 +62,7 @@ def ask(*, actor: Actor, site: Site, environment: Environment, order: PromotionO
     promotions.check_beliefs(environment=environment, candidate=candidate, order=order)
     approved = _find(site, environment, candidate.id, RequestState.APPROVED)
     if approved is not None:
+        promotions.check_gates(actor=actor, environment=environment)
         if _may_execute(actor, approved):
             request_execution.execute(actor=actor, number=approved.number)
         return _promotion_of(approved.number)
@@ -92,33 +94,32 @@ def ask(*, actor: Actor, site: Site, environment: Environment, order: PromotionO
     return _promotion_of(request.number)
 
 
-@repeatable()
 def cancel_promotion(*, actor: Actor, slug: str, number: int) -> Promotion:
     """Give up a promotion that waits for approval, and its request with it.
 
     Raises:
         NotFoundError: site or promotion do not exist or may not be seen.
-        ForbiddenError: promotions:write is missing, or somebody else asked for it.
+        ForbiddenError: promotions:write is missing there, or somebody else asked for it.
         ConflictError: `invalid_transition`, it does not wait.
     """
-    with transaction() as session:
-        site = access.find_site(actor=actor, slug=slug, scopes=WRITE)
-        promotion = session.scalar(
-            promotions.promotions_of(site=site).where(Promotion.number == number)
+    site = access.find_site(actor=actor, slug=slug, scopes=WRITE)
+    promotion = db.session.scalar(
+        promotions.promotions_of(site=site).where(Promotion.number == number)
+    )
+    if promotion is None:
+        raise NotFoundError("The site has no such promotion.")
+    access.require_environment(
+        actor=actor, environment=promotion.to_environment, scope="promotions:write"
+    )
+    if promotion.state not in waiting_promotions.WAITING or promotion.request_id is None:
+        raise ConflictError(
+            f"The promotion is {promotion.state.value}; only one that waits is cancelled.",
+            code=ErrorCode.INVALID_TRANSITION,
+            members={"allowed_actions": []},
         )
-        if promotion is None:
-            raise NotFoundError("The site has no such promotion.")
-        if promotion.state not in waiting_promotions.WAITING or promotion.request_id is None:
-            raise ConflictError(
-                f"The promotion is {promotion.state.value}; only one that waits is cancelled.",
-                code=ErrorCode.INVALID_TRANSITION,
-                members={"allowed_actions": []},
-            )
-        requests.cancel(
-            actor=actor, number=promotion.request_id, reason="The promotion was cancelled."
-        )
-        session.refresh(promotion)
-    return promotion
+    request_id = promotion.request_id
+    requests.cancel(actor=actor, number=request_id, reason="The promotion was cancelled.")
+    return _promotion_of(request_id)
 
 
 def _follow(*, actor: Actor, request: ChangeRequest) -> None:
@@ -127,7 +128,7 @@ def _follow(*, actor: Actor, request: ChangeRequest) -> None:
 
 
 def _may_execute(actor: Actor, request: ChangeRequest) -> bool:
-    actions = request_access.allowed_actions(actor=actor, request=request)
+    actions = request_guards.allowed_actions(actor=actor, request=request)
     return Action.EXECUTE.value in actions
 
 
@@ -144,6 +145,7 @@ def _find(
         ChangeRequest.environment == environment.name,
         ChangeRequest.release_id == release_id,
         ChangeRequest.state == state,
+        ~request_expiry.over(),
     )
     if requester_id is not None:
         query = query.where(ChangeRequest.requester_id == requester_id)
