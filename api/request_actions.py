@@ -52,7 +52,7 @@ CALLS: dict[Action, tuple[str, type[Schema] | None, str, Callable[..., ChangeReq
         "requests:override",
         request_reviews.override,
     ),
-    Action.RESOLVE: ("Call a general request done", RemarkIn, "", request_reviews.resolve),
+    Action.RESOLVE: ("Call a general request done", RemarkIn, WRITE, request_reviews.resolve),
     Action.CANCEL: ("Give a request up", ReasonIn, "", requests.cancel),
 }
 """Summary, body, the scope that nobody can do without, and the service."""

@@ -124,8 +124,9 @@ class RequestItem(Resource):
 
     @endpoint(
         summary="Show a request",
+        description="With requests:read. Whoever filed it reads it with requests:write as well.",
         response=RequestOut,
-        scopes=("requests:read",),
+        guard=request_parts.readable,
         errors=(ErrorCode.NOT_FOUND,),
     )
     def get(self, actor: Actor, number: int) -> RequestView:

@@ -101,6 +101,12 @@ def member_roles(*, user_id: int, site_id: int) -> list[list[str]]:
     return list(db.session.scalars(query))
 
 
+def sees(*, actor: Actor, site_id: int) -> bool:
+    """Tell whether the actor may know of a site."""
+    query = visible_sites(actor=actor).where(Site.id == site_id).with_only_columns(Site.id)
+    return db.session.scalar(query) is not None
+
+
 def site_roles(*, user_id: int, site_id: int) -> list[list[str]]:
     """Return what each role of a user on a site permits, by membership and by grants."""
     member = select(Membership.role_id).where(
@@ -135,10 +141,15 @@ def require_environment(*, actor: Actor, environment: str, scope: str) -> None:
     """
     allowed = actor.token_environments
     if allowed is not None and environment not in allowed:
-        raise ForbiddenError(
-            f"This token is limited to other environments than {environment}.",
-            members={"required": [scope], "missing": [scope]},
-        )
+        raise other_environment(environment=environment, scope=scope)
+
+
+def other_environment(*, environment: str, scope: str) -> ForbiddenError:
+    """Return the refusal of a token that is limited to other environments."""
+    return ForbiddenError(
+        f"This token is limited to other environments than {environment}.",
+        members={"required": [scope], "missing": [scope]},
+    )
 
 
 def require_held(

@@ -11,13 +11,21 @@ from core.clock import isoformat, utc_now
 from core.errors import ConflictError, ErrorCode, ForbiddenError
 from models.access_grants import AccessGrant
 from models.engine import db
-from models.requests import ChangeRequest, RequestExecution
+from models.requests import ChangeRequest, RequestExecution, RequestType
 from models.roles import Role
 from models.users import User
 from services import access, grants, request_log
 from services.actors import Actor, Via, system_actor
 from services.permissions import RoleKind
 from services.transaction import changed_rows, repeatable, transaction
+
+
+def obstacles(*, request: ChangeRequest) -> list[dict[str, object]]:
+    """Return why access cannot be given any more, as `{field, old, new}`."""
+    user = request.beneficiary
+    if request.type is not RequestType.ACCESS or user is None or user.is_active:
+        return []
+    return [{"field": "user_active", "old": True, "new": False}]
 
 
 def activate(*, request: ChangeRequest) -> dict[str, object]:

@@ -6,13 +6,14 @@ from datetime import datetime
 from sqlalchemy import update
 
 from core.clock import utc_now
-from core.errors import ErrorCode, ForbiddenError, InvalidInputError, PreconditionError
+from core.errors import InvalidInputError, PreconditionError
 from models.engine import db
 from models.requests import ChangeRequest, RequestPriority, RequestState, RequestType
 from services import request_access, request_guards, request_log, request_payloads
 from services.actors import Actor
 from services.request_moves import FINAL, Party
 from services.request_payloads import Payload
+from services.request_standing import Viewer
 from services.transaction import changed_rows, repeatable, transaction
 
 TERMS = ("payload", "environment", "scheduled_for", "auto_execute")
@@ -38,12 +39,32 @@ def require_own(*, actor: Actor, number: int) -> ChangeRequest:
 
     Raises:
         NotFoundError: there is none, or it may not be seen.
-        ForbiddenError: somebody else filed it.
+        ForbiddenError: somebody else filed it, requests:write is missing, or a token does not
+            reach it.
     """
     request = request_access.find_request(actor=actor, number=number)
-    if Party.REQUESTER not in request_access.parties(actor=actor, request=request):
-        raise ForbiddenError("Only who filed a request changes it.", code=ErrorCode.SCOPE_MISSING)
+    _require_reach(actor, request, request.environment)
+    standing = Viewer(actor).standing(request=request)
+    if Party.REQUESTER not in standing.parties:
+        required = [request_access.FILE]
+        raise request_access.refused(
+            "Only who filed a request, and can see its site, changes it.",
+            required,
+            standing.lacks(*required),
+        )
     return request
+
+
+def _require_reach(actor: Actor, request: ChangeRequest, environment: str | None) -> None:
+    refusal = request_access.out_of_reach(
+        actor=actor,
+        kind=request.type,
+        environment=environment,
+        scope=request_access.FILE,
+        gives=False,
+    )
+    if refusal is not None:
+        raise refusal
 
 
 @repeatable()
@@ -67,6 +88,7 @@ def update_request(
         _take(request, expected_version)
         values = {name: value for name, value in vars(change).items() if value is not None}
         _require_editable(actor, request, set(values))
+        _require_reach(actor, request, change.environment)
         before = {name: _plain(getattr(request, name)) for name in values}
         _apply(request, change, values)
         db.session.flush()  # the event tells of what is written

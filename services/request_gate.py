@@ -24,7 +24,8 @@ from services import (
     recovery,
     request_access,
     request_execution,
-    request_facts,
+    request_expiry,
+    request_guards,
     request_log,
     request_mail,
     requests,
@@ -125,8 +126,7 @@ def _approved(
     refusal: ConflictError | None = None
     for request in _same(environment, candidate, order, [RequestState.APPROVED]):
         rule = request_access.rule_of(request=request)
-        changed = request_facts.changes_since(request=request, rule=rule)
-        changed = changed or request_facts.lost_approvals(request=request, rule=rule)
+        changed = request_execution.changes(request=request, rule=rule)
         if changed:
             refusal = refusal or _stale(request, changed)
         elif _runs_now(request):
@@ -200,6 +200,7 @@ def _same(
             ChangeRequest.environment == environment.name,
             ChangeRequest.release_id == candidate.id,
             ChangeRequest.state.in_(states),
+            ~request_expiry.over(),
         )
         .order_by(ChangeRequest.id.desc())
     )
@@ -212,10 +213,8 @@ def _same(
 
 
 def _runs_now(request: ChangeRequest) -> bool:
-    """Tell whether the time of an approved request has come, and its term is not over."""
-    now, until = utc_now(), request.approval_valid_until
-    is_early = request.scheduled_for is not None and request.scheduled_for > now
-    return not is_early and (until is None or until > now)
+    """Tell whether the time of an approved request has come."""
+    return request.scheduled_for is None or request.scheduled_for <= utc_now()
 
 
 def _stale(request: ChangeRequest, changed: Changed) -> ConflictError:
@@ -250,33 +249,32 @@ def _refuse_drift(site: Site, environment: str) -> None:
             raise
 
 
-@repeatable()
 def cancel_promotion(*, actor: Actor, slug: str, number: int) -> Promotion:
     """Give up a promotion that waits for approval, and its request with it.
 
     Raises:
         NotFoundError: site or promotion do not exist or may not be seen.
-        ForbiddenError: promotions:write is missing, or somebody else asked for it.
+        ForbiddenError: promotions:write is missing there, or somebody else asked for it.
         ConflictError: `invalid_transition`, it does not wait.
     """
-    with transaction() as session:
-        site = access.find_site(actor=actor, slug=slug, scopes=WRITE)
-        promotion = session.scalar(
-            promotions.promotions_of(site=site).where(Promotion.number == number)
+    site = access.find_site(actor=actor, slug=slug, scopes=WRITE)
+    promotion = db.session.scalar(
+        promotions.promotions_of(site=site).where(Promotion.number == number)
+    )
+    if promotion is None:
+        raise NotFoundError("The site has no such promotion.")
+    access.require_environment(
+        actor=actor, environment=promotion.to_environment, scope="promotions:write"
+    )
+    if promotion.state not in waiting_promotions.WAITING or promotion.request_id is None:
+        raise ConflictError(
+            f"The promotion is {promotion.state.value}; only one that waits is cancelled.",
+            code=ErrorCode.INVALID_TRANSITION,
+            members={"allowed_actions": []},
         )
-        if promotion is None:
-            raise NotFoundError("The site has no such promotion.")
-        if promotion.state not in waiting_promotions.WAITING or promotion.request_id is None:
-            raise ConflictError(
-                f"The promotion is {promotion.state.value}; only one that waits is cancelled.",
-                code=ErrorCode.INVALID_TRANSITION,
-                members={"allowed_actions": []},
-            )
-        requests.cancel(
-            actor=actor, number=promotion.request_id, reason="The promotion was cancelled."
-        )
-        session.refresh(promotion)
-    return promotion
+    request_id = promotion.request_id
+    requests.cancel(actor=actor, number=request_id, reason="The promotion was cancelled.")
+    return _promotion_of(request_id)
 
 
 def _follow(*, actor: Actor, request: ChangeRequest) -> None:
@@ -285,7 +283,7 @@ def _follow(*, actor: Actor, request: ChangeRequest) -> None:
 
 
 def _may_execute(actor: Actor, request: ChangeRequest) -> bool:
-    actions = request_access.allowed_actions(actor=actor, request=request)
+    actions = request_guards.allowed_actions(actor=actor, request=request)
     return Action.EXECUTE.value in actions
 
 

@@ -9,8 +9,9 @@ from sqlalchemy import func, select
 from models.engine import db
 from models.promotions import Promotion
 from models.requests import ChangeRequest, RequestReview, Verdict
-from services import request_access
+from services import request_guards
 from services.actors import Actor
+from services.request_standing import Viewer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +82,7 @@ def describe(*, actor: Actor, requests: Sequence[ChangeRequest]) -> list[Request
     """Return the views of `requests` for one caller."""
     promotions = _promotions(requests)
     approvals = _approvals(requests)
+    viewer = Viewer(actor)
     return [
         RequestView(
             **{name: getattr(request, name) for name in SAME},
@@ -96,7 +98,9 @@ def describe(*, actor: Actor, requests: Sequence[ChangeRequest]) -> list[Request
             promotion=promotions.get(request.id),
             error=_error(request),
             waits_for=request.postponed_code,
-            allowed_actions=request_access.allowed_actions(actor=actor, request=request),
+            allowed_actions=request_guards.allowed_actions(
+                actor=actor, request=request, viewer=viewer
+            ),
         )
         for request in requests
     ]

@@ -29,6 +29,7 @@ from services import (
     request_log,
     request_parts,
     request_payloads,
+    request_turns,
 )
 from services.actors import Actor
 from services.approval_rules import Rule
@@ -97,9 +98,10 @@ def get_request(*, actor: Actor, number: int) -> ChangeRequest:
     """Return one request.
 
     Raises:
+        ForbiddenError: the credential carries neither requests:read nor requests:write.
         NotFoundError: there is none, or it may not be seen.
     """
-    return request_access.find_request(actor=actor, number=number)
+    return request_access.find_readable(actor=actor, number=number)
 
 
 def file_request(*, actor: Actor, order: RequestOrder) -> ChangeRequest:
@@ -136,8 +138,7 @@ def answer(*, actor: Actor, number: int, comment: str) -> ChangeRequest:
         ForbiddenError: somebody else filed it.
         ConflictError: `invalid_transition`.
     """
-    with transaction():
-        request = _locked(actor, number, Action.ANSWER)
+    with request_turns.turn(actor=actor, number=number, action=Action.ANSWER) as request:
         request_log.move(
             actor=actor,
             request=request,
@@ -158,8 +159,7 @@ def revise(*, actor: Actor, number: int, comment: str | None = None) -> ChangeRe
         ForbiddenError: somebody else filed it.
         ConflictError: `invalid_transition`.
     """
-    with transaction():
-        request = _locked(actor, number, Action.REVISE)
+    with request_turns.turn(actor=actor, number=number, action=Action.REVISE) as request:
         request_log.move(
             actor=actor,
             request=request,
@@ -183,8 +183,7 @@ def cancel(*, actor: Actor, number: int, reason: str | None = None) -> ChangeReq
         ForbiddenError: neither the requester nor an administrator.
         ConflictError: `invalid_transition`.
     """
-    with transaction():
-        request = _locked(actor, number, Action.CANCEL)
+    with request_turns.turn(actor=actor, number=number, action=Action.CANCEL) as request:
         request_log.move(
             actor=actor,
             request=request,
@@ -264,7 +263,7 @@ def draft_of(*, actor: Actor, order: RequestOrder) -> ChangeRequest:
 
     Raises:
         NotFoundError: the site may not be seen.
-        ForbiddenError: requests:write is missing.
+        ForbiddenError: requests:write is missing, or a token does not reach what it is about.
         InvalidInputError: something named does not exist, or nothing could carry it out.
     """
     site = (
@@ -273,6 +272,7 @@ def draft_of(*, actor: Actor, order: RequestOrder) -> ChangeRequest:
         else None
     )
     request_access.require_filing(actor=actor, site=site)
+    _require_reach(actor, order)
     request = _new(actor, order, site)
     with db.session.no_autoflush:
         request_payloads.put(request=request, payload=order.payload)
@@ -287,9 +287,20 @@ def draft_of(*, actor: Actor, order: RequestOrder) -> ChangeRequest:
 
 @repeatable()
 def _submit_draft(actor: Actor, number: int) -> None:
-    with transaction():
-        request = _locked(actor, number, Action.SUBMIT)
+    with request_turns.turn(actor=actor, number=number, action=Action.SUBMIT) as request:
         put_forward(actor=actor, request=request)
+
+
+def _require_reach(actor: Actor, order: RequestOrder) -> None:
+    kind = request_payloads.kind_of(payload=order.payload)
+    refusal = request_access.out_of_reach(
+        actor=actor,
+        kind=kind,
+        environment=request_payloads.target_of(kind=kind, environment=order.environment),
+        scope=request_access.FILE,
+    )
+    if refusal is not None:
+        raise refusal
 
 
 def _new(actor: Actor, order: RequestOrder, site: Site | None) -> ChangeRequest:
@@ -316,14 +327,6 @@ def _new(actor: Actor, order: RequestOrder, site: Site | None) -> ChangeRequest:
         created_at=now,
         updated_at=now,
     )
-
-
-def _locked(actor: Actor, number: int, action: Action) -> ChangeRequest:
-    """Lock a request that the actor may see and do this to."""
-    found = request_access.find_request(actor=actor, number=number)
-    request = request_log.locked(number=found.number)
-    request_guards.require(actor=actor, request=request, action=action)
-    return request
 
 
 def _require_approvers(request: ChangeRequest, rule: Rule) -> None:

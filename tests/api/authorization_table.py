@@ -299,7 +299,7 @@ REQUESTS: dict[str, Rule] = {
     f"GET {_ONE}/reviews": _shown(),
     f"POST {_ONE}/reviews": _done(422, *JUDGES, scopes=REVIEW),
     f"PUT {_ONE}/tags": _done(422, *WRITERS, scopes=FILE),
-    f"PUT {_ONE}/assignees": _done(422, *WRITERS, scopes=FILE),
+    f"PUT {_ONE}/assignees": _done(422, *JUDGES, "token", scopes=FILE),
     "GET /tags": _everybody(200, READ, None),
     "POST /tags": _reviewers(422, *JUDGES, elsewhere=422),
     "GET /tags/<path:name>": _everybody(404, READ, None),
