@@ -135,8 +135,9 @@ class RequestItem(Resource):
 
     @endpoint(
         summary="Change a request",
-        description="What reviewers judge (payload, environment, schedule; of a general request "
-        "the body) is changed in a draft only: revise first.",
+        description="What reviewers judge (title, body, payload, `scheduled_for`, `auto_execute`) "
+        "is changed in a draft, and before anybody has voted; the fingerprint follows. With a "
+        "vote, revise first. The environment is changed in a draft only.",
         body=RequestPatch,
         response=RequestOut,
         scopes=("requests:write",),

@@ -24,6 +24,8 @@ def facts_of(*, request: ChangeRequest, rule: Rule) -> dict[str, object]:
     """Return what a request would do, and the circumstances its approval is bound to."""
     common: dict[str, object] = {
         "type": request.type.value,
+        "title": request.title,
+        "body_sha256": hashlib.sha256(request.body.encode()).hexdigest(),
         "site": request.site.slug if request.site else None,
         "auto_execute": request.auto_execute,
         "scheduled_for": isoformat(request.scheduled_for) if request.scheduled_for else None,
@@ -33,7 +35,7 @@ def facts_of(*, request: ChangeRequest, rule: Rule) -> dict[str, object]:
         return common | _promotion_facts(request)
     if request.type is RequestType.ACCESS:
         return common | _access_facts(request)
-    return common | {"body_sha256": hashlib.sha256(request.body.encode()).hexdigest()}
+    return common
 
 
 def fingerprint_of(*, facts: Mapping[str, object]) -> str:
@@ -98,6 +100,8 @@ def _promotion_facts(request: ChangeRequest) -> dict[str, object]:
     release = request.release
     return {
         "environment": request.environment,
+        "from": request.payload.get("from"),
+        "comment": request.payload.get("comment"),
         "release": release.number if release else None,
         "digest": release.digest if release else None,
         "live_release": live.number if live else None,

@@ -105,6 +105,7 @@ def _put_promotion(request: ChangeRequest, payload: PromotionPayload) -> None:
         to=target,
         from_environment=payload.from_environment,
         release=payload.release,
+        where="/payload/",
     )
     request.release = release
     request.payload = {

@@ -203,8 +203,7 @@ def put_forward(*, actor: Actor, request: ChangeRequest) -> None:
         ConflictError: `no_eligible_approver`.
     """
     rule = request_access.rule_of(request=request)
-    _require_approvers(request, rule)
-    facts = request_facts.facts_of(request=request, rule=rule)
+    require_approvers(request=request, rule=rule)
     now = utc_now()
     request_log.move(
         actor=actor,
@@ -212,17 +211,25 @@ def put_forward(*, actor: Actor, request: ChangeRequest) -> None:
         to=RequestState.PENDING,
         kind="submitted",
         detail={"required_approvals": rule.required_approvals},
-        facts=facts,
-        fingerprint=request_facts.fingerprint_of(facts=facts),
-        required_approvals=rule.required_approvals,
-        valid_hours=rule.valid_hours,
-        filed_with_right=request_guards.could_do_it(actor=actor, request=request),
         submitted_at=now,
         pending_expires_at=now + timedelta(hours=PENDING_HOURS),
         reminders=0,
+        **terms_of(actor=actor, request=request, rule=rule),
     )
     if rule.required_approvals == 0:
         set_approved(actor=actor, request=request, kind="approved", detail={"approvals": 0})
+
+
+def terms_of(*, actor: Actor, request: ChangeRequest, rule: Rule) -> dict[str, object]:
+    """Return the columns that bind a request to what it would do now, for this requester."""
+    facts = request_facts.facts_of(request=request, rule=rule)
+    return {
+        "facts": facts,
+        "fingerprint": request_facts.fingerprint_of(facts=facts),
+        "required_approvals": rule.required_approvals,
+        "valid_hours": rule.valid_hours,
+        "filed_with_right": request_guards.could_do_it(actor=actor, request=request),
+    }
 
 
 def set_approved(
@@ -253,7 +260,11 @@ def set_approved(
 def _file(actor: Actor, order: RequestOrder) -> int:
     with transaction():
         request = draft_of(actor=actor, order=order)
-        if not order.draft:
+        if order.draft:
+            rule = request_access.rule_of(request=request)
+            for name, value in terms_of(actor=actor, request=request, rule=rule).items():
+                setattr(request, name, value)
+        else:
             put_forward(actor=actor, request=request)
         return request.number
 
@@ -329,7 +340,12 @@ def _new(actor: Actor, order: RequestOrder, site: Site | None) -> ChangeRequest:
     )
 
 
-def _require_approvers(request: ChangeRequest, rule: Rule) -> None:
+def require_approvers(*, request: ChangeRequest, rule: Rule) -> None:
+    """Refuse what too few people could agree to.
+
+    Raises:
+        ConflictError: `no_eligible_approver`.
+    """
     if rule.required_approvals == 0:
         return
     ballot = request_access.ballot_of(request=request, rule=rule)

@@ -73,15 +73,15 @@ class RequestIn(Schema):
 
 
 class RequestPatch(Schema):
-    """What to change; what reviewers judge is changed in a draft only."""
+    """What to change; what reviewers judge only while nobody has voted on it."""
 
     title = line_field(200, shortest=1)
     body = text_field(LONGEST_BODY)
     priority = fields.Enum(RequestPriority, by_value=True)
     environment = environment_field()
     payload = fields.Dict(keys=fields.String())
-    due_at = Moment()
-    scheduled_for = Moment()
+    due_at = Moment(allow_none=True, metadata={"description": "Null clears it."})
+    scheduled_for = Moment(allow_none=True, metadata={"description": "Null clears it."})
     auto_execute = fields.Boolean()
 
 

@@ -138,9 +138,9 @@ def test_a_token_of_one_site_changes_no_tags_of_all(town: People) -> None:
     refused_call(partial(token.delete, "/tags/legal"), 403, "scope_missing")
 
 
-def test_the_terms_are_changed_in_a_draft_only(ana: Caller, rita: Caller) -> None:
+def test_where_to_is_changed_in_a_draft_only(ana: Caller, rita: Caller) -> None:
     upload("three")
-    refused_call(partial(ana.patch, ONE, {"payload": {}}), 409, "invalid_transition")
+    refused_call(partial(ana.patch, ONE, {"environment": "test"}), 409, "invalid_transition")
     refused_call(partial(rita.patch, ONE, {"title": "Mine"}), 403, "scope_missing")
     titled = ana.patch(ONE, {"title": "Whitsun", "priority": "high"}).json
     ana.post(f"{ONE}/revise")
