@@ -19,6 +19,7 @@ from core.errors import (
     PreconditionError,
 )
 from core.extensions import site_store
+from core.hooks import Hook
 from models.engine import db
 from models.environments import Domain, Environment
 from models.promotions import Promotion
@@ -37,8 +38,8 @@ from services.actors import Actor, Via
 from services.environment_marks import Mark
 from services.names import is_environment
 from services.paging import Page, PageRequest, paginate
-from services.sites import STANDARD_ENVIRONMENTS
-from services.transaction import changed_rows, end_reading, transaction
+from services.sites import STANDARD_ENVIRONMENTS, forget_environment
+from services.transaction import changed_rows, transaction
 
 WRITE = ("sites:read", "environments:write")
 MAX_DOMAINS = 50
@@ -56,6 +57,14 @@ SORTABLE = {
     "created_at": Environment.created_at,
     "updated_at": Environment.updated_at,
 }
+
+
+def _nobody(**_circumstances: object) -> None:
+    """Nobody wants to know."""
+
+
+removing: Hook[..., None] = Hook(_nobody)
+"""Called with actor, site and the name in the unit of work that deletes an environment."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +155,7 @@ def create_environment(
     )
     required = environment.policy.pop(approval_rules.APPROVALS, 0)
     with switching.environment_turn(slug=slug, environment=name, wait_seconds=TURN_SECONDS):
-        _forget_namesake(site, name)
+        forget_environment(site=site, name=name)
         try:
             with transaction() as session:
                 session.add(environment)
@@ -242,7 +251,8 @@ def delete_environment(*, actor: Actor, slug: str, name: str) -> None:
         )
     with switching.environment_turn(slug=slug, environment=name, wait_seconds=TURN_SECONDS):
         with transaction() as session:
-            environment = find_environment(site=site, name=name)
+            found = find_environment(site=site, name=name)
+            environment = switching.locked_environment(environment_id=found.id)
             running = select(Promotion.id).where(
                 Promotion.environment_id == environment.id, Promotion.slot == 1
             )
@@ -251,20 +261,11 @@ def delete_environment(*, actor: Actor, slug: str, name: str) -> None:
                     "A promotion into this environment is running.",
                     code=ErrorCode.PROMOTION_IN_PROGRESS,
                 )
+            removing(actor=actor, site=site, environment=name)
             approval_rules.forget_environment(site_id=site.id, environment=name)
             session.execute(delete(Environment).where(Environment.id == environment.id))
             audit.record(actor=actor, action="environment.deleted", target=_target(site, name))
         hosts.sync()
-        site_store().remove_environment(slug, name)
-
-
-def _forget_namesake(site: Site, name: str) -> None:
-    """Remove the files of a deleted environment of this name that a crash left behind."""
-    query = select(Environment.id).where(Environment.site_id == site.id, Environment.name == name)
-    known = db.session.scalar(query)
-    slug = site.slug
-    end_reading()
-    if known is None:
         site_store().remove_environment(slug, name)
 
 

@@ -24,6 +24,7 @@ from services import (
     request_facts,
     request_log,
     request_reviews,
+    request_targets,
     waiting_promotions,
 )
 from services.actors import system_actor
@@ -41,6 +42,7 @@ def tick() -> None:
     now = utc_now()
     is_pending = ChangeRequest.state == RequestState.PENDING
     is_approved = ChangeRequest.state == RequestState.APPROVED
+    request_targets.end_leftovers()
     _each(request_expiry.over(), _expire)
     _each(is_pending, _remind)
     _each(and_(is_pending, ChangeRequest.required_approvals > 0), _let_through)

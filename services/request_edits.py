@@ -22,7 +22,7 @@ from services import (
     request_guards,
     request_log,
     request_payloads,
-    requests,
+    request_submission,
     waiting_promotions,
 )
 from services.actors import Actor
@@ -153,9 +153,8 @@ def _write(actor: Actor, request: ChangeRequest, names: Sequence[str]) -> None:
     if JUDGED.intersection(names):
         rule = request_access.rule_of(request=request)
         if request.state is not RequestState.DRAFT:
-            requests.require_approvers(request=request, rule=rule)
-        for name, value in requests.terms_of(actor=actor, request=request, rule=rule).items():
-            setattr(request, name, value)
+            request_submission.require_approvers(request=request, rule=rule)
+        request_submission.bind(actor=actor, request=request, rule=rule)
         if request.state in OPEN_TO_EDITS and request.type is RequestType.PROMOTION:
             waiting_promotions.rewrite(request=request)
     db.session.flush()  # the event tells of what is written

@@ -55,6 +55,22 @@ def changes_since(*, request: ChangeRequest, rule: Rule | None = None) -> Change
     ]
 
 
+def missing_target(*, request: ChangeRequest) -> Changed:
+    """Return the site or the environment of a request that was deleted, as a change."""
+    if request.site_id is None and request.site_slug is not None:
+        return gone("site", request.site_slug)
+    if request.environment is None:
+        return []
+    if request_access.environment_id_of(request=request) is None:
+        return gone("environment", request.environment)
+    return []
+
+
+def gone(field: str, name: str) -> Changed:
+    """Return the change that something a request is about is not there any more."""
+    return [{"field": field, "old": name, "new": None}]
+
+
 def lost_approvals(*, request: ChangeRequest, rule: Rule) -> Changed:
     """Return a change when fewer approvals count now than are needed.
 

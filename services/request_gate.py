@@ -19,6 +19,7 @@ from models.requests import ChangeRequest, RequestState, RequestType
 from models.sites import Site
 from services import (
     access,
+    environments,
     plans,
     promotions,
     recovery,
@@ -28,7 +29,10 @@ from services import (
     request_guards,
     request_log,
     request_mail,
+    request_submission,
+    request_targets,
     requests,
+    sites,
     switching,
     waiting_promotions,
 )
@@ -49,6 +53,8 @@ def connect() -> None:
     switching.ended.connect(request_execution.promotion_ended)
     request_log.moved.connect(_follow)
     request_log.noted.connect(request_mail.tell)
+    environments.removing.connect(request_targets.environment_removed)
+    sites.removing.connect(request_targets.site_removed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,7 +184,7 @@ def _file(
         ),
     )
     request = requests.draft_of(actor=actor, order=wish)
-    requests.put_forward(actor=actor, request=request)
+    request_submission.put_forward(actor=actor, request=request)
     return Answer(number=request.number)
 
 

@@ -28,6 +28,7 @@ REQUESTERS_HEAR = frozenset(
         "expired",
         "failed",
         "completed",
+        "cancelled",
         "overridden",
         "postponed",
     }
@@ -45,6 +46,7 @@ WORDS: Mapping[str, str] = {
     "expired": "has expired",
     "failed": "could not be carried out",
     "completed": "was carried out",
+    "cancelled": "was cancelled",
     "overridden": "was approved by one person in an emergency",
     "postponed": "is approved and cannot run yet",
     "post_review_overdue": "was overridden, and nobody has looked at that in time",

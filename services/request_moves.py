@@ -173,6 +173,9 @@ BY_THE_SYSTEM: frozenset[tuple[State, State]] = frozenset(
         (State.APPROVED, State.STALE),
         (State.EXECUTING, State.COMPLETED),
         (State.EXECUTING, State.FAILED),
+        # The environment was deleted.
+        (State.PENDING, State.STALE),
+        (State.NEEDS_INFO, State.STALE),
         # Where no policy asks for approval: submitted means approved.
         (State.PENDING, State.APPROVED),
     }

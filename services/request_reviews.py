@@ -20,9 +20,9 @@ from services import (
     request_guards,
     request_log,
     request_parts,
+    request_submission,
     request_turns,
     request_verdicts,
-    requests,
 )
 from services.actors import Actor
 from services.approval_rules import Rule
@@ -242,7 +242,7 @@ def refresh(*, actor: Actor, request: ChangeRequest, rule: Rule, changed: Change
         valid_hours=rule.valid_hours,
     )
     if rule.required_approvals == 0 and request.state is RequestState.PENDING:
-        requests.set_approved(
+        request_submission.set_approved(
             actor=actor, request=request, kind="approved", detail={"approvals": 0}
         )
 
@@ -252,7 +252,9 @@ def _count(actor: Actor, request: ChangeRequest, rule: Rule) -> None:
     count = len(request_facts.counted_approvals(request=request, rule=rule))
     detail: dict[str, object] = {"approvals": count, "required": rule.required_approvals}
     if count >= rule.required_approvals:
-        requests.set_approved(actor=actor, request=request, kind="approved", detail=detail)
+        request_submission.set_approved(
+            actor=actor, request=request, kind="approved", detail=detail
+        )
     else:
         request_log.move(
             actor=actor, request=request, to=request.state, kind="voted", detail=detail
@@ -265,7 +267,7 @@ def _override(actor: Actor, number: int, reason: str) -> None:
         rule = request_access.rule_of(request=request)
         facts = request_facts.facts_of(request=request, rule=rule)
         due = utc_now() + timedelta(hours=POST_REVIEW_HOURS)
-        requests.set_approved(
+        request_submission.set_approved(
             actor=actor,
             request=request,
             kind="overridden",

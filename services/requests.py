@@ -3,12 +3,12 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import Select, select
 
-from core.clock import isoformat, utc_now
-from core.errors import ConflictError, ErrorCode, InvalidInputError
+from core.clock import utc_now
+from core.errors import InvalidInputError
 from models.engine import db
 from models.requests import (
     ChangeRequest,
@@ -21,14 +21,12 @@ from models.tags import Tag
 from models.users import User
 from services import (
     access,
-    approvers,
     request_access,
     request_execution,
-    request_facts,
-    request_guards,
     request_log,
     request_parts,
     request_payloads,
+    request_submission,
     request_turns,
 )
 from services.actors import Actor
@@ -40,8 +38,7 @@ from services.transaction import repeatable, transaction
 
 logger = logging.getLogger("relevo.requests")
 
-PENDING_HOURS = 168
-"""How long a request waits for approvals before it expires; it pauses while an answer is owed."""
+PENDING_HOURS = request_submission.PENDING_HOURS
 SORTABLE = {
     "number": ChangeRequest.id,
     "created_at": ChangeRequest.created_at,
@@ -196,76 +193,15 @@ def cancel(*, actor: Actor, number: int, reason: str | None = None) -> ChangeReq
     return request
 
 
-def put_forward(*, actor: Actor, request: ChangeRequest) -> None:
-    """Submit a draft: bind it to what it would do now; call inside a transaction.
-
-    Raises:
-        ConflictError: `no_eligible_approver`.
-    """
-    rule = request_access.rule_of(request=request)
-    require_approvers(request=request, rule=rule)
-    now = utc_now()
-    request_log.move(
-        actor=actor,
-        request=request,
-        to=RequestState.PENDING,
-        kind="submitted",
-        detail={"required_approvals": rule.required_approvals},
-        submitted_at=now,
-        pending_expires_at=now + timedelta(hours=PENDING_HOURS),
-        reminders=0,
-        **terms_of(actor=actor, request=request, rule=rule),
-    )
-    if rule.required_approvals == 0:
-        set_approved(actor=actor, request=request, kind="approved", detail={"approvals": 0})
-
-
-def terms_of(*, actor: Actor, request: ChangeRequest, rule: Rule) -> dict[str, object]:
-    """Return the columns that bind a request to what it would do now, for this requester."""
-    facts = request_facts.facts_of(request=request, rule=rule)
-    return {
-        "facts": facts,
-        "fingerprint": request_facts.fingerprint_of(facts=facts),
-        "required_approvals": rule.required_approvals,
-        "valid_hours": rule.valid_hours,
-        "filed_with_right": request_guards.could_do_it(actor=actor, request=request),
-    }
-
-
-def set_approved(
-    *,
-    actor: Actor,
-    request: ChangeRequest,
-    kind: str,
-    detail: dict[str, object],
-    **values: object,
-) -> None:
-    """Write that a request is approved and until when; call inside a transaction."""
-    now = utc_now()
-    start = max(now, request.scheduled_for or now)
-    until = start + timedelta(hours=request.valid_hours)
-    request_log.move(
-        actor=actor,
-        request=request,
-        to=RequestState.APPROVED,
-        kind=kind,
-        detail=detail | {"valid_until": isoformat(until)},
-        approved_at=now,
-        approval_valid_until=until,
-        **values,
-    )
-
-
 @repeatable()
 def _file(actor: Actor, order: RequestOrder) -> int:
     with transaction():
         request = draft_of(actor=actor, order=order)
         if order.draft:
             rule = request_access.rule_of(request=request)
-            for name, value in terms_of(actor=actor, request=request, rule=rule).items():
-                setattr(request, name, value)
+            request_submission.bind(actor=actor, request=request, rule=rule)
         else:
-            put_forward(actor=actor, request=request)
+            request_submission.put_forward(actor=actor, request=request)
         return request.number
 
 
@@ -299,7 +235,7 @@ def draft_of(*, actor: Actor, order: RequestOrder) -> ChangeRequest:
 @repeatable()
 def _submit_draft(actor: Actor, number: int) -> None:
     with request_turns.turn(actor=actor, number=number, action=Action.SUBMIT) as request:
-        put_forward(actor=actor, request=request)
+        request_submission.put_forward(actor=actor, request=request)
 
 
 def _require_reach(actor: Actor, order: RequestOrder) -> None:
@@ -338,25 +274,6 @@ def _new(actor: Actor, order: RequestOrder, site: Site | None) -> ChangeRequest:
         created_at=now,
         updated_at=now,
     )
-
-
-def require_approvers(*, request: ChangeRequest, rule: Rule) -> None:
-    """Refuse what too few people could agree to.
-
-    Raises:
-        ConflictError: `no_eligible_approver`.
-    """
-    if rule.required_approvals == 0:
-        return
-    ballot = request_access.ballot_of(request=request, rule=rule)
-    count = len(approvers.eligible(ballot=ballot))
-    if count < rule.required_approvals:
-        raise ConflictError(
-            f"This needs {rule.required_approvals} approvals and only {count} people could give "
-            "one: nobody approves their own request.",
-            code=ErrorCode.NO_ELIGIBLE_APPROVER,
-            members={"required_approvals": rule.required_approvals, "eligible": count},
-        )
 
 
 def _resumed(request: ChangeRequest) -> datetime | None:
