@@ -28,6 +28,7 @@ from services import (
     request_post_reviews,
     request_reviews,
     request_views,
+    requests,
 )
 from services.actors import Actor
 from services.paging import CursorPage, CursorRequest, Page, PageRequest
@@ -155,7 +156,10 @@ class ReviewList(Resource):
     )
     def get(self, actor: Actor, number: int, page: PageRequest) -> Page[Any]:
         """Return verdicts, newest first, those on earlier revisions too."""
-        return request_reviews.list_reviews(actor=actor, number=number, page=page)
+        found = request_reviews.list_reviews(actor=actor, number=number, page=page)
+        request = requests.get_request(actor=actor, number=number)
+        views = request_views.describe_reviews(request=request, reviews=found.items)
+        return found.with_items(views)
 
     @endpoint(
         summary="Review an emergency afterwards",

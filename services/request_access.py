@@ -1,7 +1,8 @@
 """Which requests an actor may see, where it may file them, and which rules hold for one.
 
 Own requests are always readable; those of a site with requests:read on it; and those without a
-site by whoever holds requests:read everywhere. Being assigned shows nobody anything.
+site by whoever holds requests:read everywhere. A draft that was never submitted is seen by who
+files it and by administrators. Being assigned shows nobody anything.
 """
 
 from collections.abc import Collection
@@ -12,7 +13,7 @@ from core.errors import ForbiddenError, NotFoundError
 from models.access_grants import AccessGrant
 from models.engine import db
 from models.environments import Environment
-from models.requests import ChangeRequest, RequestType
+from models.requests import ChangeRequest, RequestState, RequestType
 from models.roles import Role
 from models.sites import Membership, Site
 from services import access, approval_rules, approvers
@@ -153,13 +154,19 @@ def _is_visible(actor: Actor) -> ColumnElement[bool]:
     mine = ChangeRequest.requester_id == actor.user_id
     ways: list[ColumnElement[bool]] = [mine] if actor.user_id is not None else []
     if READ in actor.limit(actor.role_scopes) and actor.sees_all_sites:
-        ways.append(true())
+        ways.append(true() if actor.holds("admin") else ~_is_private())
     elif READ in actor.limit({READ}):
-        ways.append(ChangeRequest.site_id.in_(_readable_sites(actor)))
+        ways.append(and_(ChangeRequest.site_id.in_(_readable_sites(actor)), ~_is_private()))
     seen = or_(false(), *ways)
     if actor.token_site_ids is not None:
         return and_(seen, ChangeRequest.site_id.in_(actor.token_site_ids))
     return seen
+
+
+def _is_private() -> ColumnElement[bool]:
+    """Return the condition that a draft was never submitted; only who files it sees it then."""
+    is_draft = ChangeRequest.state == RequestState.DRAFT
+    return and_(is_draft, ChangeRequest.submitted_at.is_(None))
 
 
 def _readable_sites(actor: Actor) -> list[int]:

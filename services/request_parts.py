@@ -101,7 +101,7 @@ def edit_comment(
     body: str,
     expected_version: int | None = None,
 ) -> RequestComment:
-    """Change the words of one's own comment; the earlier wording is kept.
+    """Change the words of one's own comment; an earlier wording that was another one is kept.
 
     Raises:
         ForbiddenError: somebody else wrote it.
@@ -109,6 +109,8 @@ def edit_comment(
     """
     with transaction() as session:
         row = require_own_comment(actor=actor, number=number, comment_id=comment_id)
+        if expected_version in (None, row.version) and row.body == body:
+            return row
         statement = update(RequestComment).where(RequestComment.id == row.id)
         if expected_version is not None:
             statement = statement.where(RequestComment.version == expected_version)

@@ -142,7 +142,10 @@ class RequestOut(Schema):
     facts = fields.Dict(keys=fields.String(), required=True)
     changed = fields.List(fields.Nested(ChangedOut), required=True, allow_none=True)
     required_approvals = fields.Integer(required=True)
-    approvals = fields.Integer(required=True)
+    approvals = fields.Integer(
+        required=True,
+        metadata={"description": "Those that count: on this revision, by people who may still."},
+    )
     tags = fields.List(fields.String(), required=True)
     assignees = fields.List(fields.String(), required=True)
     auto_execute = fields.Boolean(required=True)

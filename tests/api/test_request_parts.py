@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 
+from services import request_clock
 from tests.api.refusals import pointers, refused_call
 from tests.factories import make_site, upload
 from tests.people import Caller, People
@@ -47,6 +48,71 @@ def test_a_comment_keeps_its_earlier_wordings(ana: Caller, rita: Caller) -> None
     assert (changed.json["author"], changed.json["body"]) == ("ana", "second")
     assert [wording["body"] for wording in rita.get(path).json["history"]] == ["first"]
     refused_call(partial(rita.patch, path, {"body": "third"}), 403, "scope_missing")
+
+
+def test_a_comment_that_stays_the_same_has_no_history(ana: Caller) -> None:
+    made = ana.post(f"{ONE}/comments", {"body": "first"}).json
+
+    same = ana.patch(f"{ONE}/comments/{made['id']}", {"body": "first"})
+
+    assert (same.status_code, same.json["history"]) == (200, [])
+    kinds = [event["kind"] for event in ana.get(f"{ONE}/timeline").json["items"]]
+    assert "comment_edited" not in kinds
+
+
+def test_an_approval_of_somebody_who_may_not_any_more_is_not_counted(
+    town: People, ana: Caller, rita: Caller
+) -> None:
+    root = town.caller("root")
+    (policy,) = root.get("/approval-policies").json["items"]
+    root.patch(f"/approval-policies/{policy['id']}", {"required_approvals": 2})
+    for _ in range(2):  # the first one sees that the policy has changed
+        rita.post(f"{ONE}/approve")
+    before = ana.get(ONE).json["approvals"], ana.get(f"{ONE}/reviews").json["items"][0]["counts"]
+
+    root.put("/sites/web/members/rita", {"role": "reader"})
+
+    (review,) = ana.get(f"{ONE}/reviews").json["items"]
+    assert before == (1, True)
+    assert (ana.get(ONE).json["approvals"], review["counts"]) == (0, False)
+    assert [row["approvals"] for row in ana.get("/requests").json["items"]] == [0]
+
+
+def test_what_was_used_is_shown_as_it_was(town: People, ana: Caller, rita: Caller) -> None:
+    rita.post(f"{ONE}/approve")
+
+    town.caller("root").put("/sites/web/members/rita", {"role": "reader"})
+
+    shown = ana.get(ONE).json
+    assert (shown["state"], shown["approvals"]) == ("completed", 1)
+
+
+def test_a_draft_is_private_until_it_is_submitted(town: People, ana: Caller, rita: Caller) -> None:
+    number = ana.post("/requests", {**PROMOTION, "draft": True}).json["number"]
+    path = f"/requests/{number}"
+
+    assert (rita.get(path).status_code, town.caller("root").get(path).status_code) == (404, 200)
+    assert [row["number"] for row in rita.get("/requests").json["items"]] == [1]
+    ana.post(f"{path}/submit")
+    assert rita.get(path).status_code == 200
+    ana.post(f"{path}/revise")
+    assert rita.get(path).json["state"] == "draft"
+
+
+def test_what_keeps_a_request_waiting_is_shown_while_it_waits(
+    town: People, ana: Caller, rita: Caller
+) -> None:
+    root = town.caller("root")
+    root.put("/sites/web/environments/main/lock", {"reason": "fair"})
+    waiting = rita.post(f"{ONE}/approve").json
+    root.delete("/sites/web/environments/main/lock")
+    root.put("/sites/web/members/rita", {"role": "reader"})
+
+    request_clock.tick()
+
+    shown = ana.get(ONE).json
+    assert waiting["waits_for"] == "environment_locked"
+    assert (shown["state"], shown["waits_for"]) == ("stale", None)
 
 
 def test_the_timeline_tells_everything_newest_first(ana: Caller, rita: Caller) -> None:
