@@ -112,6 +112,22 @@ def test_a_token_cancels_no_promotion_into_another_environment(
     refused_call(call, 403, "scope_missing")
 
 
+def test_a_token_reviews_no_emergency_of_another_environment(town: People, limited: Caller) -> None:
+    town.user("olga", "admin")
+    number = filed(town.caller("ana"), BY_HAND)
+    emergency = {"reason": "fire", "password": PASSWORD}
+    answer = town.caller("olga").post(f"/requests/{number}/override", emergency)
+    assert answer.status_code == 200, answer.json
+    call = partial(limited.post, f"/requests/{number}/reviews", {"was_right": True})
+
+    refused_call(call, 403, "scope_missing")
+
+    assert limited.get("/requests/inbox").json["items"] == []
+    assert [row["number"] for row in town.caller("rita").get("/requests/inbox").json["items"]] == [
+        number
+    ]
+
+
 def test_a_token_works_in_its_own_environment(town: People) -> None:
     token = town.token_caller("otto", scopes=SCOPES, environments=["main"])
 
