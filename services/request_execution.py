@@ -12,7 +12,13 @@ from sqlalchemy import update
 from sqlalchemy.exc import IntegrityError
 
 from core.clock import utc_now
-from core.errors import ConflictError, DomainError, ErrorCode
+from core.errors import (
+    ConflictError,
+    DomainError,
+    ErrorCode,
+    InsufficientDiskError,
+    OperationFailedError,
+)
 from models.engine import db
 from models.promotions import Promotion, PromotionResult
 from models.requests import ChangeRequest, RequestExecution, RequestState, RequestType
@@ -67,9 +73,10 @@ def execute(*, actor: Actor, number: int, action: Action = Action.EXECUTE) -> Ch
             _promote(actor, request, action)
         else:
             _raise_if_changed(_grant(actor, number, action))
-    except ConflictError as refusal:
+    except (ConflictError, InsufficientDiskError, OperationFailedError) as refusal:
         now = _fresh(number)
-        raise request_guards.with_actions(actor=actor, request=now, refusal=refusal) from refusal
+        request_guards.name_actions(actor=actor, request=now, refusal=refusal)
+        raise
     return _fresh(number)
 
 

@@ -259,13 +259,17 @@ def _gate(standing: Standing, action: Action) -> Obstacle | None:
     try:
         promotions.check_gates(actor=actor, environment=environment)
     except ConflictError as refusal:
-        return partial(with_actions, actor=actor, request=request, refusal=refusal)
+        return partial(_named, standing, refusal)
     return None
 
 
-def with_actions(*, actor: Actor, request: ChangeRequest, refusal: ConflictError) -> ConflictError:
+def name_actions(*, actor: Actor, request: ChangeRequest, refusal: DomainError) -> None:
     """Say in a refusal what may be done to the request, not to what it is about."""
     refusal.members["allowed_actions"] = allowed_actions(actor=actor, request=request)
+
+
+def _named(standing: Standing, refusal: DomainError) -> DomainError:
+    name_actions(actor=standing.actor, request=standing.request, refusal=refusal)
     return refusal
 
 

@@ -287,7 +287,7 @@ REQUESTS: dict[str, Rule] = {
     f"POST {_ONE}/request-info": _done(422, *JUDGES, scopes=REVIEW),
     f"POST {_ONE}/withdraw": _done(409, *JUDGES, scopes=REVIEW),
     f"POST {_ONE}/override": _done(422, "admin", "maintainer", scopes=OVERRIDE, member=403),
-    f"POST {_ONE}/resolve": _done(422, *JUDGES, scopes=REVIEW),
+    f"POST {_ONE}/resolve": _done(422, *JUDGES, scopes=(*FILE, *REVIEW)),
     f"POST {_ONE}/execute": _done(422, *RUNNERS, scopes=RUN),
     f"POST {_ONE}/retry": _done(422, *RUNNERS, scopes=RUN),
     f"POST {_ONE}/cancel": _done(422, "admin", "token", scopes=FILE),
