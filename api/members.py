@@ -19,10 +19,12 @@ MEMBER = "/<username>"
 
 
 class MemberList(Resource):
-    """All members of one site."""
+    """Everybody with a role on one site."""
 
     @endpoint(
         summary="List the members of a site",
+        description="And whoever has a role for a time by an access request: one entry for each "
+        "membership and for each grant.",
         query=MembersQuery,
         response=MemberOut,
         paging=Paging.PAGE,
@@ -40,6 +42,7 @@ class MemberItem(Resource):
 
     @endpoint(
         summary="Show a member of a site",
+        description="The membership; without one the grant that lasts longest.",
         response=MemberOut,
         scopes=("sites:read",),
         guard=guards.on_site(),
@@ -51,6 +54,8 @@ class MemberItem(Resource):
 
     @endpoint(
         summary="Give a user a role on a site",
+        description="The new role and the present one hold no right that the caller does not hold "
+        "for good: rights of an access request cannot be passed on.",
         body=MemberIn,
         response=MemberOut,
         statuses={201: MemberOut},
@@ -71,6 +76,7 @@ class MemberItem(Resource):
 
     @endpoint(
         summary="Remove a member from a site",
+        description="Ends the membership and all roles for a time.",
         status=204,
         scopes=("members:write",),
         guard=guards.on_site("members:write"),

@@ -7,6 +7,7 @@ from flask_restx import Namespace, Resource
 from marshmallow import Schema
 
 from api.endpoint import endpoint
+from api.promotion_problems import shown_in_problem
 from api.schemas.requests import (
     ApproveIn,
     CommentIn,
@@ -52,7 +53,7 @@ CALLS: dict[Action, tuple[str, type[Schema] | None, str, Callable[..., ChangeReq
         "requests:override",
         request_reviews.override,
     ),
-    Action.RESOLVE: ("Call a general request done", RemarkIn, "", request_reviews.resolve),
+    Action.RESOLVE: ("Call a general request done", RemarkIn, WRITE, request_reviews.resolve),
     Action.CANCEL: ("Give a request up", ReasonIn, "", requests.cancel),
 }
 """Summary, body, the scope that nobody can do without, and the service."""
@@ -88,7 +89,8 @@ def _resource(action: Action) -> type[Resource]:
         example=EXAMPLES.get(action),
     )
     def post(_self: Resource, actor: Actor, number: int, body: dict[str, Any]) -> RequestView:
-        request = call(actor=actor, number=number, **body)
+        with shown_in_problem():
+            request = call(actor=actor, number=number, **body)
         return request_views.describe(actor=actor, requests=[request])[0]
 
     name = "".join(part.title() for part in action.value.split("-"))

@@ -22,19 +22,31 @@ from api.schemas.request_parts import (
 from api.schemas.requests import RequestOut
 from core.errors import ErrorCode
 from models.request_events import RequestComment
-from services import request_parts, request_reviews, request_views
+from services import (
+    request_access,
+    request_parts,
+    request_post_reviews,
+    request_reviews,
+    request_views,
+    requests,
+)
 from services.actors import Actor
 from services.paging import CursorPage, CursorRequest, Page, PageRequest
-from services.request_reviews import PostReview
+from services.request_post_reviews import PostReview
 from services.request_views import RequestView
 
-READ, WRITE = ("requests:read",), ("requests:write",)
+WRITE = ("requests:write",)
 ITEM = "/<int:number>"
 
 
 def writable(*, actor: Actor, number: int, **_path: object) -> None:
     """Refuse who may not write about a request, before the body is read."""
     request_parts.require_writable(actor=actor, number=number)
+
+
+def readable(*, actor: Actor, number: int, **_path: object) -> None:
+    """Refuse who may not read a request; whoever filed it reads it with requests:write too."""
+    request_access.find_readable(actor=actor, number=number)
 
 
 def own_comment(*, actor: Actor, number: int, comment_id: str) -> None:
@@ -50,7 +62,7 @@ class CommentList(Resource):
         query=CommentsQuery,
         response=CommentOut,
         paging=Paging.PAGE,
-        scopes=READ,
+        guard=readable,
         errors=(ErrorCode.NOT_FOUND,),
     )
     def get(self, actor: Actor, number: int, page: PageRequest) -> Page[RequestComment]:
@@ -77,7 +89,10 @@ class CommentItem(Resource):
     """One comment."""
 
     @endpoint(
-        summary="Show a comment", response=CommentOut, scopes=READ, errors=(ErrorCode.NOT_FOUND,)
+        summary="Show a comment",
+        response=CommentOut,
+        guard=readable,
+        errors=(ErrorCode.NOT_FOUND,),
     )
     def get(self, actor: Actor, number: int, comment_id: str) -> RequestComment:
         """Return the comment with its earlier wordings."""
@@ -120,7 +135,7 @@ class Timeline(Resource):
         query=TimelineQuery,
         response=TimelineEventOut,
         paging=Paging.CURSOR,
-        scopes=READ,
+        guard=readable,
         errors=(ErrorCode.NOT_FOUND,),
     )
     def get(self, actor: Actor, number: int, page: CursorRequest) -> CursorPage[Any]:
@@ -136,12 +151,15 @@ class ReviewList(Resource):
         query=PageQuery,
         response=ReviewOut,
         paging=Paging.PAGE,
-        scopes=READ,
+        guard=readable,
         errors=(ErrorCode.NOT_FOUND,),
     )
     def get(self, actor: Actor, number: int, page: PageRequest) -> Page[Any]:
         """Return verdicts, newest first, those on earlier revisions too."""
-        return request_reviews.list_reviews(actor=actor, number=number, page=page)
+        found = request_reviews.list_reviews(actor=actor, number=number, page=page)
+        request = requests.get_request(actor=actor, number=number)
+        views = request_views.describe_reviews(request=request, reviews=found.items)
+        return found.with_items(views)
 
     @endpoint(
         summary="Review an emergency afterwards",
@@ -149,13 +167,13 @@ class ReviewList(Resource):
         body=PostReviewIn,
         response=RequestOut,
         scopes=("requests:review",),
-        guard=request_reviews.require_post_reviewer,
+        guard=request_post_reviews.require_post_reviewer,
         errors=(ErrorCode.NOT_FOUND, ErrorCode.INVALID_TRANSITION, ErrorCode.SELF_APPROVAL),
         example={"was_right": True},
     )
     def post(self, actor: Actor, number: int, body: dict[str, Any]) -> RequestView:
         """Write the verdict."""
-        request = request_reviews.review_afterwards(
+        request = request_post_reviews.review_afterwards(
             actor=actor, number=number, review=PostReview(**body)
         )
         return request_views.describe(actor=actor, requests=[request])[0]
@@ -184,10 +202,10 @@ class RequestAssignees(Resource):
 
     @endpoint(
         summary="Set the assignees of a request",
+        description="By who filed it (requests:write), or with requests:review.",
         body=AssigneesIn,
         response=RequestOut,
-        scopes=WRITE,
-        guard=writable,
+        guard=request_parts.require_assigning,
         errors=(ErrorCode.NOT_FOUND,),
         example={"assignees": []},
     )

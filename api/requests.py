@@ -124,8 +124,9 @@ class RequestItem(Resource):
 
     @endpoint(
         summary="Show a request",
+        description="With requests:read. Whoever filed it reads it with requests:write as well.",
         response=RequestOut,
-        scopes=("requests:read",),
+        guard=request_parts.readable,
         errors=(ErrorCode.NOT_FOUND,),
     )
     def get(self, actor: Actor, number: int) -> RequestView:
@@ -134,8 +135,9 @@ class RequestItem(Resource):
 
     @endpoint(
         summary="Change a request",
-        description="What reviewers judge (payload, environment, schedule; of a general request "
-        "the body) is changed in a draft only: revise first.",
+        description="What reviewers judge (title, body, payload, `scheduled_for`, `auto_execute`) "
+        "is changed in a draft, and before anybody has voted; the fingerprint follows. With a "
+        "vote, revise first. The environment is changed in a draft only.",
         body=RequestPatch,
         response=RequestOut,
         scopes=("requests:write",),

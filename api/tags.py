@@ -23,11 +23,15 @@ def current_tag(*, name: str, **_caller: object) -> Tag:
     return tags.get_tag(name=name)
 
 
-def may_write(*, actor: Actor, **path: str) -> None:
+def may_make(*, actor: Actor) -> None:
     """Refuse who reviews nowhere, before the body is read."""
-    tags.require_writing(actor=actor)
-    if "name" in path:
-        tags.get_tag(name=path["name"])
+    tags.require_making(actor=actor)
+
+
+def may_change(*, actor: Actor, name: str) -> None:
+    """Refuse who does not review everywhere, before the body is read."""
+    tags.require_changing(actor=actor)
+    tags.get_tag(name=name)
 
 
 class TagList(Resource):
@@ -47,7 +51,7 @@ class TagList(Resource):
         response=TagOut,
         status=201,
         scopes=WRITE,
-        guard=may_write,
+        guard=may_make,
         errors=(ErrorCode.ALREADY_EXISTS,),
         example={"name": "size/small", "colour": "#d73a4a"},
     )
@@ -67,12 +71,13 @@ class TagItem(Resource):
 
     @endpoint(
         summary="Change a tag",
+        description="All sites share the tags: this takes `requests:review` by a global role.",
         body=TagPatch,
         response=TagOut,
         scopes=WRITE,
-        guard=may_write,
+        guard=may_change,
         current=current_tag,
-        errors=(ErrorCode.NOT_FOUND,),
+        errors=(ErrorCode.NOT_FOUND, ErrorCode.ALREADY_EXISTS),
         example={"colour": "#0e8a16"},
     )
     def patch(
@@ -85,10 +90,10 @@ class TagItem(Resource):
 
     @endpoint(
         summary="Delete a tag",
-        description="Requests lose it.",
+        description="Requests of all sites lose it: this takes `requests:review` by a global role.",
         status=204,
         scopes=WRITE,
-        guard=may_write,
+        guard=may_change,
         errors=(ErrorCode.NOT_FOUND,),
     )
     def delete(self, actor: Actor, name: str) -> Any:

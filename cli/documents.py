@@ -7,13 +7,14 @@ from datetime import datetime
 from typing import Any
 
 from core.clock import isoformat
+from core.texts import printable_json
 
 NOT_ON_THE_WIRE = ("version",)
 
 
 def to_json(document: object) -> str:
     """Return the JSON text of a document; dataclasses have the fields that the API shows."""
-    return json.dumps(_plain(document), indent=2, ensure_ascii=False)
+    return printable_json(json.dumps(_plain(document), indent=2, ensure_ascii=False))
 
 
 def fields_of(value: Any) -> dict[str, object]:  # Any: some dataclass

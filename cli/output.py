@@ -15,6 +15,7 @@ from cli.ownership import refuse_foreign_data_dir
 from cli.refusals import EXIT_REFUSED, refuse
 from core import restore_marker
 from core.settings import current_settings
+from core.texts import printable
 from models.engine import db, no_file_made
 
 EXIT_CODES = "Exit codes: 0 done, 1 refused or failed, 2 wrong usage or configuration."
@@ -66,7 +67,7 @@ def answering_always(command: Callable[..., Answer]) -> Callable[..., None]:
         if as_json:
             click.echo(to_json(answer.document))
         else:
-            click.echo("".join(f"{line}\n" for line in answer.lines), nl=False)
+            click.echo("".join(f"{printable(line)}\n" for line in answer.lines), nl=False)
         if answer.failed:
             sys.exit(EXIT_REFUSED)
 
@@ -83,6 +84,7 @@ def progress(label: str, length: int) -> Iterator[Callable[[int], None]]:
 
 def table(rows: Sequence[tuple[str, ...]]) -> list[str]:
     """Return lines with the columns of `rows` below each other."""
+    rows = [tuple(map(printable, row)) for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -6,7 +6,7 @@ import pwd
 import click
 
 from cli.output import EXIT_CODES, Answer, answering, size
-from cli.parameters import bounded, release_number
+from cli.parameters import bounded, line, release_number
 from cli.parameters import release as release_reference
 from models.promotions import Promotion
 from services import offline, promotion_views, promotions, rollbacks
@@ -67,7 +67,7 @@ def promote(
 @click.option("--environment", default="main", show_default=True, help="What to roll back.")
 @click.option("--release", help="Go to this number; offline also 12 digits of a digest.")
 @click.option("--backup", help="Go to this restore point.")
-@click.option("--reason", type=bounded(500), help="Why; shown to whoever meets the hold.")
+@click.option("--reason", type=line(500), help="Why; shown to whoever meets the hold.")
 @click.option("--offline", "is_offline", is_flag=True, help="Use the disk alone.")
 @answering
 def rollback(

@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from cli.documents import to_json
 from core import restore_marker
 from core.errors import DomainError
+from core.texts import printable
 from services.failures import as_domain_error
 
 P = ParamSpec("P")
@@ -58,16 +59,16 @@ def refuse(error: Exception, *, as_json: bool) -> None:
     else:
         _print(refusal)
         if isinstance(error, DBAPIError):
-            click.echo(f"  {str(error.orig).partition(NEW_LINE)[0]}", err=True)
+            click.echo(printable(f"  {str(error.orig).partition(NEW_LINE)[0]}"), err=True)
     sys.exit(EXIT_REFUSED)
 
 
 def _print(refusal: DomainError) -> None:
-    click.echo(f"error: {refusal.detail} ({refusal.code.value})", err=True)
+    click.echo(printable(f"error: {refusal.detail} ({refusal.code.value})"), err=True)
     for entry in refusal.errors:
         field = entry.pointer.lstrip("/?")
         named = f"{field}: {entry.message}" if field else entry.message
-        click.echo(f"  {named} ({entry.code})", err=True)
+        click.echo(printable(f"  {named} ({entry.code})"), err=True)
 
 
 def _with_options(detail: str) -> str:

@@ -5,7 +5,7 @@ import click
 from cli import promotions, recovery, releases, web_server
 from cli.documents import fields_of
 from cli.output import EXIT_CODES, Answer, answering, table
-from cli.parameters import bounded
+from cli.parameters import bounded, line
 from services import environment_views, environments, site_reads, site_views, sites
 from services.actors import cli_actor
 from services.environment_views import EnvironmentView
@@ -48,7 +48,7 @@ def show(slug: str) -> Answer:
 
 @command.command("create")
 @click.argument("slug")
-@click.option("--name", type=bounded(120), help="What people call it; SLUG by default.")
+@click.option("--name", type=line(120), help="What people call it; SLUG by default.")
 @click.option("--description", type=bounded(2000), default="", help="What it is.")
 @answering
 def create(slug: str, name: str | None, description: str) -> Answer:

@@ -10,6 +10,7 @@ from flask.cli import with_appcontext
 from cli.output import EXIT_CODES, Answer, answering, table
 from cli.refusals import tell_refusals
 from cli.user_files import FileError, FileFormat, read_users, write_users
+from core.texts import printable
 from models.engine import db, no_file_made
 from models.users import User
 from services import erasure, invitations, password_changes, totp, users
@@ -168,7 +169,7 @@ def import_file(file: Path, file_format: str | None, dry_run: bool, invite: bool
     report = _import(file, kind, dry_run=dry_run, invite=invite)
     report.errors.sort(key=lambda error: error.line)
     for error in report.errors:
-        click.echo(f"{file}:{error.line}: {error.field} {error.message}", err=True)
+        click.echo(printable(f"{file}:{error.line}: {error.field} {error.message}"), err=True)
     if report.errors:
         lines = [f"{len(report.errors)} faults; nothing was changed."]
         return Answer(document=report, lines=lines, failed=True)

@@ -70,6 +70,7 @@ class ErrorCode(StrEnum):
     SELF_APPROVAL = "self_approval"
     NO_ELIGIBLE_APPROVER = "no_eligible_approver"
     ALREADY_REVIEWED = "already_reviewed"
+    REQUESTER_INACTIVE = "requester_inactive"
     UNSUPPORTED_REQUEST = "unsupported_request"
     INSTALLATION_BACKUP_INVALID = "installation_backup_invalid"
     INSTALLATION_NOT_EMPTY = "installation_not_empty"

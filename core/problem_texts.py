@@ -320,6 +320,12 @@ _REQUESTS: dict[ErrorCode, ProblemText] = {
         "Everybody has one vote on each revision, and this one is given.",
         "Withdraw it first if you have changed your mind.",
     ),
+    ErrorCode.REQUESTER_INACTIVE: ProblemText(
+        "Requester inactive",
+        "Who filed the request was deactivated or cannot see its site any more, so it does not run "
+        "by itself.",
+        "Let somebody with requests:execute carry it out, or cancel it.",
+    ),
     ErrorCode.UNSUPPORTED_REQUEST: ProblemText(
         "Unsupported request",
         "Nothing in this installation could carry out a request of this kind.",

@@ -149,16 +149,20 @@ class ChangeRequest(Base):
         return self.id
 
 
-class RequestReview(Base):
-    """One person's verdict on one revision; a withdrawn one does not count.
+STANDING = 1
+"""The slot of a verdict that was not withdrawn."""
 
-    UNIQUE(request, revision, user, post_review) lets the database refuse the second vote of a
-    person, also in a race.
+
+class RequestReview(Base):
+    """One person's verdict on one revision; a withdrawn one stays, and does not count.
+
+    UNIQUE(request, revision, user, post_review, slot) lets the database refuse a second verdict
+    that stands, also in a race; `slot` is NULL in those that were withdrawn.
     """
 
     __tablename__ = "request_reviews"
     __table_args__ = (
-        UniqueConstraint("request_id", "revision", "user_id", "post_review"),
+        UniqueConstraint("request_id", "revision", "user_id", "post_review", "slot"),
         Base.__table_args__,
     )
 
@@ -167,6 +171,7 @@ class RequestReview(Base):
     revision: Mapped[int]
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
     post_review: Mapped[bool] = mapped_column(default=False)
+    slot: Mapped[int | None] = mapped_column(default=STANDING)
     verdict: Mapped[Verdict] = mapped_column(enum_column(Verdict))
     comment: Mapped[str | None] = mapped_column(String(2000))
     fingerprint: Mapped[str | None] = mapped_column(String(64))

@@ -87,6 +87,26 @@ def site_scopes(*, actor: Actor, site: Site) -> frozenset[str]:
     return _held(actor, site_roles(user_id=actor.user_id, site_id=site.id))
 
 
+def lasting_scopes(*, actor: Actor, site: Site) -> frozenset[str]:
+    """Return the scopes the actor holds on this site for good: those of grants are left out."""
+    if actor.user_id is None:
+        return _held(actor, ())
+    return _held(actor, member_roles(user_id=actor.user_id, site_id=site.id))
+
+
+def member_roles(*, user_id: int, site_id: int) -> list[list[str]]:
+    """Return what the membership of a user on a site permits; nothing without one."""
+    mine = and_(Membership.site_id == site_id, Membership.user_id == user_id)
+    query = select(Role.effective).join(Membership, Membership.role_id == Role.id).where(mine)
+    return list(db.session.scalars(query))
+
+
+def sees(*, actor: Actor, site_id: int) -> bool:
+    """Tell whether the actor may know of a site."""
+    query = visible_sites(actor=actor).where(Site.id == site_id).with_only_columns(Site.id)
+    return db.session.scalar(query) is not None
+
+
 def site_roles(*, user_id: int, site_id: int) -> list[list[str]]:
     """Return what each role of a user on a site permits, by membership and by grants."""
     member = select(Membership.role_id).where(
@@ -121,10 +141,15 @@ def require_environment(*, actor: Actor, environment: str, scope: str) -> None:
     """
     allowed = actor.token_environments
     if allowed is not None and environment not in allowed:
-        raise ForbiddenError(
-            f"This token is limited to other environments than {environment}.",
-            members={"required": [scope], "missing": [scope]},
-        )
+        raise other_environment(environment=environment, scope=scope)
+
+
+def other_environment(*, environment: str, scope: str) -> ForbiddenError:
+    """Return the refusal of a token that is limited to other environments."""
+    return ForbiddenError(
+        f"This token is limited to other environments than {environment}.",
+        members={"required": [scope], "missing": [scope]},
+    )
 
 
 def require_held(

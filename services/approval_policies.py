@@ -7,7 +7,6 @@ from enum import Enum
 
 from sqlalchemy import (
     Select,
-    and_,
     delete,
     or_,
     select,
@@ -16,7 +15,14 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from core.clock import utc_now
-from core.errors import ConflictError, InvalidInputError, NotFoundError, PreconditionError
+from core.errors import (
+    ConflictError,
+    ErrorCode,
+    ForbiddenError,
+    InvalidInputError,
+    NotFoundError,
+    PreconditionError,
+)
 from core.ids import new_public_id
 from models.approval_policies import ApprovalPolicy, DriftRule
 from models.engine import db
@@ -117,7 +123,7 @@ def require_writable(*, actor: Actor, policy_id: str) -> ApprovalPolicy:
         ForbiddenError: environments:write is missing on its site; for all sites: admin.
     """
     policy = _find(actor, policy_id)
-    _require_place(actor, policy.site, policy.environment)
+    require_place(actor=actor, site=policy.site, environment=policy.environment)
     return policy
 
 
@@ -128,11 +134,12 @@ def create_policy(*, actor: Actor, order: PolicyOrder) -> PolicyView:
     Raises:
         NotFoundError: the site may not be seen.
         ForbiddenError: environments:write is missing on the site; for all sites: admin.
-        InvalidInputError: environment or role do not exist, or do not fit.
+        InvalidInputError: environment or role do not exist, or do not fit; `unsupported_request`
+            for databases.
         ConflictError: the place has a policy for this type already.
     """
     site = access.find_site(actor=actor, slug=order.site) if order.site is not None else None
-    _require_place(actor, site, order.environment)
+    require_place(actor=actor, site=site, environment=order.environment)
     _check_place(order, site)
     try:
         with transaction():
@@ -156,9 +163,12 @@ def update_policy(
 
     Raises:
         PreconditionError: `expected_version` is not the present one.
-        InvalidInputError: the role does not exist.
+        InvalidInputError: the role does not exist, or uploads reach the environment by themselves.
     """
     policy = require_writable(actor=actor, policy_id=policy_id)
+    if policy.site_id is not None and policy.environment is not None:
+        place = _environment(policy.site_id, policy.environment)
+        _refuse_automatic(place, change.required_approvals, "/required_approvals")
     values: dict[str, object] = {
         name: value
         for name, value in vars(change).items()
@@ -257,30 +267,63 @@ def _visible(actor: Actor) -> Select[ApprovalPolicy]:
     )
 
 
-def _require_place(actor: Actor, site: Site | None, environment: str | None) -> None:
+def require_place(*, actor: Actor, site: Site | None, environment: str | None) -> None:
+    """Refuse unless the actor may say how many approvals are asked for at a place.
+
+    Raises:
+        ForbiddenError: environments:write is missing on the site; for all sites: admin; or a token
+            is limited to other environments.
+    """
     if site is None:
         actor.require("admin")
         return
     access.require_on_site(actor=actor, site=site, scopes=WRITE)
     if environment is not None:
         access.require_environment(actor=actor, environment=environment, scope=WRITE[-1])
+    elif actor.token_environments is not None:
+        raise ForbiddenError(
+            "This token is limited to some environments, and this policy counts in all of them.",
+            members={"required": [WRITE[-1]], "missing": [WRITE[-1]]},
+        )
 
 
 def _check_place(order: PolicyOrder, site: Site | None) -> None:
+    if order.type is RequestType.DATABASE:
+        raise InvalidInputError(
+            "This installation cannot carry out requests for databases yet.",
+            code=ErrorCode.UNSUPPORTED_REQUEST,
+        )
     if order.environment is None:
         return
-    if order.type is not RequestType.PROMOTION and order.type is not RequestType.DATABASE:
+    if order.type is not RequestType.PROMOTION:
         raise InvalidInputError.field(
             "/environment", "Requests of this type name no environment.", code="no_environment"
         )
     if site is None:
         return
-    known = select(Environment.id).where(
-        and_(Environment.site_id == site.id, Environment.name == order.environment)
-    )
-    if db.session.scalar(known) is None:
+    found = _environment(site.id, order.environment)
+    if found is None:
         raise InvalidInputError.field(
             "/environment", "The site has no such environment.", code="unknown_environment"
+        )
+    _refuse_automatic(found, order.required_approvals, "/environment")
+
+
+def _environment(site_id: int | None, name: str | None) -> Environment | None:
+    return db.session.scalar(
+        select(Environment).where(Environment.site_id == site_id, Environment.name == name)
+    )
+
+
+def _refuse_automatic(
+    environment: Environment | None, required_approvals: int | None, pointer: str
+) -> None:
+    if environment is not None and environment.policy.get("auto") and required_approvals:
+        raise InvalidInputError.field(
+            pointer,
+            "Uploads reach this environment by themselves; it cannot ask for approvals before its "
+            "policy says `auto: false`.",
+            code="automatic",
         )
 
 

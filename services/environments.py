@@ -1,13 +1,13 @@
 """Environments: the places a site is served from, their rules, domains, locks and holds."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import urlsplit
+from functools import partial
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import InstrumentedAttribute, joinedload, selectinload
+from sqlalchemy.orm import joinedload, selectinload
 
 from core.clock import isoformat, utc_now
 from core.errors import (
@@ -19,17 +19,27 @@ from core.errors import (
     PreconditionError,
 )
 from core.extensions import site_store
-from core.settings import current_settings
+from core.hooks import Hook
 from models.engine import db
 from models.environments import Domain, Environment
 from models.promotions import Promotion
 from models.sites import Site
-from services import access, approval_policies, approval_rules, audit, hosts, switching
+from services import (
+    access,
+    approval_policies,
+    approval_rules,
+    audit,
+    automatic,
+    environment_marks,
+    hosts,
+    switching,
+)
 from services.actors import Actor, Via
-from services.names import is_domain, is_environment
+from services.environment_marks import Mark
+from services.names import is_environment
 from services.paging import Page, PageRequest, paginate
-from services.sites import STANDARD_ENVIRONMENTS
-from services.transaction import changed_rows, end_reading, transaction
+from services.sites import STANDARD_ENVIRONMENTS, forget_environment
+from services.transaction import changed_rows, transaction
 
 WRITE = ("sites:read", "environments:write")
 MAX_DOMAINS = 50
@@ -47,6 +57,14 @@ SORTABLE = {
     "created_at": Environment.created_at,
     "updated_at": Environment.updated_at,
 }
+
+
+def _nobody(**_circumstances: object) -> None:
+    """Nobody wants to know."""
+
+
+removing: Hook[..., None] = Hook(_nobody)
+"""Called with actor, site and the name in the unit of work that deletes an environment."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +132,8 @@ def create_environment(
     """Add a place to serve the site from.
 
     Raises:
+        ForbiddenError: it is to be automatic, and a policy that the actor may not change asks for
+            approvals.
         InvalidInputError: the name is reserved, or a domain cannot be used.
         ConflictError: the name or a domain is taken.
     """
@@ -122,7 +142,7 @@ def create_environment(
         raise InvalidInputError.field("/name", "This name is reserved.", code="reserved")
     access.require_environment(actor=actor, environment=name, scope="environments:write")
     domains = list(dict.fromkeys(domains))
-    _check_domains(domains)
+    hosts.check_domains(domains)
     now = utc_now()
     environment = Environment(
         site_id=site.id,
@@ -135,12 +155,19 @@ def create_environment(
     )
     required = environment.policy.pop(approval_rules.APPROVALS, 0)
     with switching.environment_turn(slug=slug, environment=name, wait_seconds=TURN_SECONDS):
-        _forget_namesake(site, name)
+        forget_environment(site=site, name=name)
         try:
             with transaction() as session:
                 session.add(environment)
                 session.flush()  # its approval policy is another row
                 _require_approvals(environment, required)
+                automatic.check(
+                    actor=actor,
+                    site=site,
+                    environment=environment,
+                    wanted=policy or {},
+                    was_automatic=False,
+                )
                 audit.record(
                     actor=actor,
                     action="environment.created",
@@ -170,19 +197,30 @@ def update_environment(
     Raises:
         PreconditionError: `expected_version` is not the present one.
         ConflictError: a domain is taken.
+        ForbiddenError: it becomes automatic, and a policy that the actor may not change asks for
+            approvals.
+        InvalidInputError: it would be automatic and ask for approvals.
     """
     site = access.find_site(actor=actor, slug=slug, scopes=WRITE)
     environment = find_environment(site=site, name=name)
     access.require_environment(actor=actor, environment=name, scope="environments:write")
     if change.domains is not None:
-        _check_domains(change.domains)
+        hosts.check_domains(change.domains)
     try:
         with transaction() as session:
             _touch(environment, expected_version)
             session.refresh(environment)
             before = _rules(environment)
             held = [domain.host for domain in environment.domains]
+            was_automatic = bool(environment.policy.get(automatic.AUTO))
             _apply(environment, change)
+            automatic.check(
+                actor=actor,
+                site=site,
+                environment=environment,
+                wanted=change.policy or {},
+                was_automatic=was_automatic,
+            )
             audit.record(
                 actor=actor,
                 action="environment.updated",
@@ -213,7 +251,8 @@ def delete_environment(*, actor: Actor, slug: str, name: str) -> None:
         )
     with switching.environment_turn(slug=slug, environment=name, wait_seconds=TURN_SECONDS):
         with transaction() as session:
-            environment = find_environment(site=site, name=name)
+            found = find_environment(site=site, name=name)
+            environment = switching.locked_environment(environment_id=found.id)
             running = select(Promotion.id).where(
                 Promotion.environment_id == environment.id, Promotion.slot == 1
             )
@@ -222,20 +261,11 @@ def delete_environment(*, actor: Actor, slug: str, name: str) -> None:
                     "A promotion into this environment is running.",
                     code=ErrorCode.PROMOTION_IN_PROGRESS,
                 )
+            removing(actor=actor, site=site, environment=name)
             approval_rules.forget_environment(site_id=site.id, environment=name)
             session.execute(delete(Environment).where(Environment.id == environment.id))
             audit.record(actor=actor, action="environment.deleted", target=_target(site, name))
         hosts.sync()
-        site_store().remove_environment(slug, name)
-
-
-def _forget_namesake(site: Site, name: str) -> None:
-    """Remove the files of a deleted environment of this name that a crash left behind."""
-    query = select(Environment.id).where(Environment.site_id == site.id, Environment.name == name)
-    known = db.session.scalar(query)
-    slug = site.slug
-    end_reading()
-    if known is None:
         site_store().remove_environment(slug, name)
 
 
@@ -310,37 +340,20 @@ def _mark(
     after: Mapping[str, object] | None,
     *,
     scopes: tuple[str, ...] = WRITE,
-    only_if: InstrumentedAttribute[datetime | None] | None = None,
+    only_if: Mark | None = None,
 ) -> Environment:
     """Write `values`; nothing at all when the column `only_if` is empty."""
     site = access.find_site(actor=actor, slug=slug, scopes=scopes)
     environment = find_environment(site=site, name=name)
     access.require_environment(actor=actor, environment=name, scope=scopes[-1])
-    with transaction() as session:
-        session.get_one(Environment, environment.id, with_for_update=True, populate_existing=True)
-        before = _marks(environment, values)
-        statement = update(Environment).where(Environment.id == environment.id)
-        if only_if is not None:
-            statement = statement.where(only_if.is_not(None))
-        changed = changed_rows(
-            statement.values(**values, version=Environment.version + 1, updated_at=utc_now())
-        )
-        if changed:
-            target = _target(site, name)
-            audit.record(actor=actor, action=action, target=target, before=before, after=after)
-        session.refresh(environment)
-    return environment
-
-
-def _marks(environment: Environment, names: Iterable[str]) -> dict[str, object] | None:
-    """Return the lock or hold that is about to change as JSON values, None without one."""
-    values = {name: getattr(environment, name) for name in names}
-    shown = {
-        name: isoformat(value) if isinstance(value, datetime) else value
-        for name, value in values.items()
-        if value is not None
-    }
-    return shown or None
+    return environment_marks.write(
+        environment=environment,
+        values=values,
+        only_if=only_if,
+        event=partial(
+            audit.record, actor=actor, action=action, target=_target(site, name), after=after
+        ),
+    )
 
 
 def _touch(environment: Environment, expected_version: int | None) -> None:
@@ -370,21 +383,6 @@ def _apply(environment: Environment, change: EnvironmentChange) -> None:
 def _require_approvals(environment: Environment, required: object) -> None:
     if isinstance(required, int):
         approval_policies.set_for_environment(environment=environment, required_approvals=required)
-
-
-def _check_domains(domains: Sequence[str]) -> None:
-    settings = current_settings()
-    own = urlsplit(settings.public_url).hostname
-    for index, host in enumerate(domains):
-        generated = host == settings.sites_domain or host.endswith(f".{settings.sites_domain}")
-        if not is_domain(host):
-            raise InvalidInputError.field(
-                f"/domains/{index}", "This is not a domain name in lower case.", code="host"
-            )
-        if generated or host == own:
-            raise InvalidInputError.field(
-                f"/domains/{index}", "This host belongs to the server itself.", code="reserved"
-            )
 
 
 def _rules(environment: Environment) -> dict[str, object]:

@@ -1,17 +1,19 @@
 """At which hosts environments and releases are served, on disk as in the database."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
+from urllib.parse import urlsplit
 
 from sqlalchemy import select
 
+from core.errors import InvalidInputError
 from core.extensions import site_store
 from core.settings import current_settings
 from models.engine import db
 from models.environments import Domain, Environment
 from models.releases import Release, ReleaseState
 from models.sites import Site
-from services.names import HOST_DIGEST_LENGTH
+from services.names import HOST_DIGEST_LENGTH, is_domain
 from services.transaction import end_reading
 from storage.locks import LOCKS_FOLDER, file_lock
 
@@ -27,6 +29,26 @@ def environment_host(*, slug: str, environment: str) -> str:
 def release_host(*, slug: str, digest: str) -> str:
     """Return the unguessable host that shows one release."""
     return f"{digest[:HOST_DIGEST_LENGTH]}--{slug}.{current_settings().sites_domain}"
+
+
+def check_domains(domains: Sequence[str]) -> None:
+    """Refuse what is no domain, and what is served by itself.
+
+    Raises:
+        InvalidInputError: naming which.
+    """
+    settings = current_settings()
+    own = urlsplit(settings.public_url).hostname
+    for index, host in enumerate(domains):
+        generated = host == settings.sites_domain or host.endswith(f".{settings.sites_domain}")
+        if not is_domain(host):
+            raise InvalidInputError.field(
+                f"/domains/{index}", "This is not a domain name in lower case.", code="host"
+            )
+        if generated or host == own:
+            raise InvalidInputError.field(
+                f"/domains/{index}", "This host belongs to the server itself.", code="reserved"
+            )
 
 
 def _turn() -> AbstractContextManager[None]:

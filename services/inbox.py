@@ -8,10 +8,11 @@ from models.requests import (
     RequestState,
     request_assignees,
 )
-from services import request_access, request_reviews
+from services import request_access, request_guards, request_post_reviews
 from services.actors import Actor
 from services.paging import Page, PageRequest, paginate
 from services.request_moves import OPEN, Action
+from services.request_standing import Viewer
 from services.requests import SORTABLE
 
 MINE = frozenset({Action.ANSWER, Action.REVISE, Action.EXECUTE, Action.RETRY, Action.SUBMIT})
@@ -27,7 +28,8 @@ def inbox(*, actor: Actor, page: PageRequest) -> Page[ChangeRequest]:
     """
     query = request_access.visible_requests(actor=actor).where(_could_wait(actor))
     newest = query.order_by(ChangeRequest.id.desc()).limit(MOST_LOOKED_AT)
-    waiting = [request.id for request in db.session.scalars(newest) if _waits(actor, request)]
+    viewer = Viewer(actor)
+    waiting = [request.id for request in db.session.scalars(newest) if _waits(viewer, request)]
     wanted = select(ChangeRequest).where(ChangeRequest.id.in_(waiting))
     return paginate(wanted, page, sortable=SORTABLE, default="-number", tiebreak=ChangeRequest.id)
 
@@ -64,14 +66,15 @@ def _due_afterwards() -> ColumnElement[bool]:
     )
 
 
-def _waits(actor: Actor, request: ChangeRequest) -> bool:
+def _waits(viewer: Viewer, request: ChangeRequest) -> bool:
+    actor = viewer.actor
     if request.state in OPEN and any(user.id == actor.user_id for user in request.assignees):
         return True
-    actions = request_access.allowed_actions(actor=actor, request=request)
+    actions = request_guards.allowed_actions(actor=actor, request=request, viewer=viewer)
     if actor.user_id is not None and request.requester_id == actor.user_id:
         is_others_turn = request.state is RequestState.PENDING
         runs_itself = request.state is RequestState.APPROVED and request.auto_execute
         return not is_others_turn and not runs_itself and bool(MINE & set(actions))
     if Action.APPROVE in actions:
         return True
-    return request_reviews.may_review_afterwards(actor=actor, request=request)
+    return request_post_reviews.may_review_afterwards(actor=actor, request=request)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import ColumnElement, Select, func, or_, select
+from sqlalchemy import Row as RowOf
 from sqlalchemy.orm import InstrumentedAttribute
 
 from core.errors import InvalidInputError
@@ -93,14 +94,41 @@ def paginate(
     Raises:
         InvalidInputError: the order names something else.
     """
-    ordered = statement.order_by(None).order_by(
-        *ordering(request.sort or default, sortable=sortable, tiebreak=tiebreak)
+    order = ordering(request.sort or default, sortable=sortable, tiebreak=tiebreak)
+    items = list(db.session.scalars(_part(statement, request, order)).unique())
+    return _page(statement, request, items)
+
+
+def paginate_rows(
+    statement: Select[Any],  # Any: columns of every type
+    request: PageRequest,
+    *,
+    sortable: Mapping[str, Column],
+    tiebreak: Column,
+    default: str = "-created_at",
+) -> Page[RowOf[Any]]:
+    """Do what `paginate` does for a statement of several columns.
+
+    Raises:
+        InvalidInputError: the order names something else than `sortable` does.
+    """
+    order = ordering(request.sort or default, sortable=sortable, tiebreak=tiebreak)
+    return _page(
+        statement, request, list(db.session.execute(_part(statement, request, order)).all())
     )
+
+
+def _part(
+    statement: Select[Row], request: PageRequest, order: Sequence[ColumnElement[Any]]
+) -> Select[Row]:
     offset = (request.page - 1) * request.per_page
-    items = list(db.session.scalars(ordered.limit(request.per_page).offset(offset)).unique())
+    return statement.order_by(None).order_by(*order).limit(request.per_page).offset(offset)
+
+
+def _page(statement: Select[Any], request: PageRequest, items: Sequence[Row]) -> Page[Row]:
     return Page(
         items=items,
-        total=_total(statement, request, shown=offset + len(items)),
+        total=_total(statement, request, shown=(request.page - 1) * request.per_page + len(items)),
         page=request.page,
         per_page=request.per_page,
     )
@@ -160,7 +188,7 @@ def ordering(
     return order
 
 
-def _total(statement: Select[Row], request: PageRequest, *, shown: int) -> int:
+def _total(statement: Select[Any], request: PageRequest, *, shown: int) -> int:
     if not request.count:
         return shown
     rows = statement.order_by(None).subquery()

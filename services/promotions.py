@@ -31,6 +31,8 @@ from services.switching import Stopwatch
 from services.transaction import repeatable, transaction
 
 WRITE = ("sites:read", "promotions:write")
+ON_PURPOSE = frozenset({Via.SESSION, Via.CLI})
+"""How people come in. What anything else does is automation, and a rollback's hold stops it."""
 SORTABLE = {"number": Promotion.number, "created_at": Promotion.created_at}
 
 
@@ -148,6 +150,7 @@ def promote(*, actor: Actor, slug: str, order: PromotionOrder) -> Promotion:
     if approval_rules.could_ask(kind=RequestType.PROMOTION, site_id=site.id):
         environment = plans.environment_named(site=site, name=order.to, pointer="/to")
         if approval_rules.is_protected(environment=environment):
+            _require_no_hold(actor, environment)
             return approval(actor=actor, site=site, environment=environment, order=order)
     with switching.environment_turn(slug=slug, environment=order.to):
         recovery.settle(site=site, environment_name=order.to)
@@ -169,13 +172,13 @@ def dry_run(*, actor: Actor, slug: str, order: PromotionOrder) -> DryRun:
     environment = db.session.get_one(Environment, environment_id)
     candidate, _ = _candidate(site, environment, order)
     refusal: DomainError | None = None
+    unchanged = environment.release_id == candidate.id
     try:
         check(actor=actor, environment=environment, candidate=candidate, order=order)
-        if approval_rules.is_protected(environment=environment):
+        if not unchanged and approval_rules.is_protected(environment=environment):
             _nobody_to_ask()
     except DomainError as error:
         refusal = error
-    unchanged = environment.release_id == candidate.id
     would = "refuse" if refusal else "unchanged" if unchanged else "switch"
     plan = plans.build(site=site, environment=environment, candidate=candidate)
     return DryRun(plan=plan, would=would, refusal=refusal)
@@ -306,7 +309,7 @@ def check(
         ConflictError: as `promote` does.
         PreconditionError: `base_changed`.
     """
-    _check_gates(actor, environment)
+    check_gates(actor=actor, environment=environment)
     check_beliefs(environment=environment, candidate=candidate, order=order)
     if environment.release_id == candidate.id:
         return
@@ -331,14 +334,23 @@ def is_older(candidate: Release, live: Release) -> bool:
     return (candidate.latest_submission_id or 0) < (live.latest_submission_id or 0)
 
 
-def _check_gates(actor: Actor, environment: Environment) -> None:
+def check_gates(*, actor: Actor, environment: Environment) -> None:
+    """Refuse what a lock or a hold stops, whatever is to be promoted.
+
+    Raises:
+        ConflictError: `environment_locked` or `environment_held`.
+    """
     if is_locked(environment=environment):
         raise ConflictError(
             f"The environment is locked by {environment.locked_by}: {environment.lock_reason}",
             code=ErrorCode.ENVIRONMENT_LOCKED,
             members={"allowed_actions": ["unlock", "rollback"]},
         )
-    if environment.held_at is not None and actor.via is Via.TOKEN:
+    _require_no_hold(actor, environment)
+
+
+def _require_no_hold(actor: Actor, environment: Environment) -> None:
+    if environment.held_at is not None and actor.via not in ON_PURPOSE:
         raise ConflictError(
             f"The environment is held since a rollback by {environment.held_by}. A person who is "
             "signed in may promote on purpose or lift the hold.",

@@ -1,37 +1,27 @@
-"""Which requests an actor may see, and what it is to one of them.
+"""Which requests an actor may see, where it may file them, and which rules hold for one.
 
-Own requests are always readable; those of a site with requests:read on it; those without a site
-by whoever holds requests:read everywhere; and those one is assigned to.
+Own requests are always readable; those of a site with requests:read on it; and those without a
+site by whoever holds requests:read everywhere. A draft that was never submitted is seen by who
+files it and by administrators. Being assigned shows nobody anything.
 """
+
+from collections.abc import Collection
 
 from sqlalchemy import ColumnElement, Select, and_, false, or_, select, true
 
-from core.clock import utc_now
 from core.errors import ForbiddenError, NotFoundError
 from models.access_grants import AccessGrant
 from models.engine import db
 from models.environments import Environment
-from models.requests import (
-    ChangeRequest,
-    RequestReview,
-    RequestState,
-    RequestType,
-    request_assignees,
-)
+from models.requests import ChangeRequest, RequestState, RequestType
 from models.roles import Role
 from models.sites import Membership, Site
-from services import access, approval_rules, approvers, request_moves
-from services.actors import Actor, Via
+from services import access, approval_rules, approvers
+from services.actors import Actor
 from services.approval_rules import Rule
 from services.approvers import Ballot
-from services.request_moves import Action, Party
 
-READ, FILE, RUN, OVERRIDE = (
-    "requests:read",
-    "requests:write",
-    "requests:execute",
-    "requests:override",
-)
+READ, FILE = "requests:read", "requests:write"
 
 
 def visible_requests(*, actor: Actor) -> Select[ChangeRequest]:
@@ -44,7 +34,6 @@ def find_request(*, actor: Actor, number: int) -> ChangeRequest:
 
     Raises:
         NotFoundError: there is none, or it may not be seen.
-        ForbiddenError: the credential carries no requests:read.
     """
     request = db.session.scalar(visible_requests(actor=actor).where(ChangeRequest.id == number))
     if request is None:
@@ -52,14 +41,67 @@ def find_request(*, actor: Actor, number: int) -> ChangeRequest:
     return request
 
 
+def find_readable(*, actor: Actor, number: int) -> ChangeRequest:
+    """Return a request to be read; whoever filed it reads it with requests:write as well.
+
+    Raises:
+        ForbiddenError: the credential carries neither requests:read nor requests:write.
+        NotFoundError: there is none, or it may not be seen.
+    """
+    if not actor.limit({READ, FILE}):
+        raise ForbiddenError.missing_scopes(required=[READ], missing=[READ])
+    return find_request(actor=actor, number=number)
+
+
 def require_filing(*, actor: Actor, site: Site | None) -> None:
     """Refuse unless the actor may file and comment here.
 
     Raises:
-        ForbiddenError: requests:write is missing.
+        ForbiddenError: requests:write is missing, the site may not be seen (any more), or a token
+            of some sites files what is about none.
     """
-    if FILE not in scopes_on(actor=actor, site=site) | actor.limit(actor.role_scopes):
+    held = scopes_on(actor=actor, site=site) | actor.limit(actor.role_scopes)
+    if FILE not in held:
         raise ForbiddenError.missing_scopes(required=[FILE], missing=[FILE])
+    if site is None and actor.token_site_ids is not None:
+        raise refused("This token is limited to sites, and this is about none.", [FILE])
+    if site is not None and not access.sees(actor=actor, site_id=site.id):
+        raise refused("You cannot see the site of this request any more.", [FILE])
+
+
+def refused(
+    detail: str, required: Collection[str], missing: Collection[str] = ()
+) -> ForbiddenError:
+    """Return the refusal of a person: with what the operation needs and what they lack of it."""
+    members = {"required": sorted(required), "missing": sorted(missing)}
+    return ForbiddenError(detail, members=members)
+
+
+def out_of_reach(
+    *, actor: Actor, kind: RequestType, environment: str | None, scope: str, gives: bool = True
+) -> ForbiddenError | None:
+    """Return the refusal of a token whose list of environments leaves out what this is about.
+
+    Args:
+        actor: any credential; most have no such list.
+        kind: the type of the request.
+        environment: what the request is about, if it names one.
+        scope: what the operation needs.
+        gives: whether this helps a request along. What gives access gives it in all
+            environments, and a token of some of them helps with none of that.
+    """
+    limit = actor.token_environments
+    if limit is None:
+        return None
+    if environment is not None and environment not in limit:
+        return access.other_environment(environment=environment, scope=scope)
+    if kind is RequestType.ACCESS and gives:
+        return refused(
+            "This token is limited to some environments, and access counts in all of them.",
+            [scope],
+            [scope],
+        )
+    return None
 
 
 def scopes_on(*, actor: Actor, site: Site | None) -> frozenset[str]:
@@ -108,106 +150,23 @@ def environment_id_of(*, request: ChangeRequest) -> int | None:
     )
 
 
-def parties(*, actor: Actor, request: ChangeRequest) -> frozenset[Party]:
-    """Return everything the actor is to a request."""
-    if actor.via is Via.SYSTEM:
-        return frozenset({Party.SYSTEM})
-    held = scopes_on(actor=actor, site=request.site)
-    is_requester = actor.user_id is not None and actor.user_id == request.requester_id
-    found = set()
-    if is_requester and FILE in actor.limit(actor.role_scopes | held):
-        found.add(Party.REQUESTER)
-    if RUN in held and _reaches(actor, request):
-        found.add(Party.EXECUTOR)
-    if "admin" in actor.limit(actor.role_scopes):
-        found.add(Party.ADMIN)
-    if not is_requester:
-        found |= _judges(actor, request, held)
-    return frozenset(found)
-
-
-def allowed_actions(*, actor: Actor, request: ChangeRequest) -> list[str]:
-    """Return what the actor may do to a request now."""
-    mine = parties(actor=actor, request=request)
-    actions = request_moves.allowed(state=request.state, kind=request.type, parties=mine)
-    if Action.APPROVE in actions and _review_of(actor, request) is not None:
-        actions.remove(Action.APPROVE)
-    if Action.RETRY in actions and request.attempts > request_moves.MOST_RETRIES:
-        actions.remove(Action.RETRY)
-    if Action.EXECUTE in actions and not is_time(request=request):
-        actions.remove(Action.EXECUTE)
-    return [action.value for action in actions]
-
-
-def is_time(*, request: ChangeRequest) -> bool:
-    """Tell whether an approved request may run now: not before its time, not after its term."""
-    now = utc_now()
-    is_early = request.scheduled_for is not None and request.scheduled_for > now
-    until = request.approval_valid_until
-    return not is_early and (until is None or until > now)
-
-
-def own_review(*, actor: Actor, request: ChangeRequest) -> RequestReview | None:
-    """Return the actor's verdict on the present revision, unless it was withdrawn."""
-    return _review_of(actor, request)
-
-
-def _judges(actor: Actor, request: ChangeRequest, held: frozenset[str]) -> set[Party]:
-    """Return what somebody who is not the requester may be: reviewer, voter, assignee."""
-    found: set[Party] = set()
-    if actor.user_id is None:
-        return found
-    if approvers.REVIEW in held:
-        found.add(Party.REJECTER)
-        if actor.user_id != request.beneficiary_id:
-            found.add(Party.REVIEWER)
-    if _review_of(actor, request) is not None:
-        found.add(Party.VOTER)
-    if OVERRIDE in held and actor.user_id != request.beneficiary_id:
-        found.add(Party.OVERRIDER)
-    if any(user.id == actor.user_id for user in request.assignees):
-        found.add(Party.ASSIGNEE)
-    return found
-
-
-def _reaches(actor: Actor, request: ChangeRequest) -> bool:
-    """Tell whether a token's list of environments lets it carry out this request."""
-    limit = actor.token_environments
-    return limit is None or request.environment is None or request.environment in limit
-
-
-def _review_of(actor: Actor, request: ChangeRequest) -> RequestReview | None:
-    if actor.user_id is None or request.state not in (RequestState.PENDING, RequestState.APPROVED):
-        return None
-    return db.session.scalar(
-        select(RequestReview).where(
-            RequestReview.request_id == request.id,
-            RequestReview.revision == request.revision,
-            RequestReview.user_id == actor.user_id,
-            RequestReview.post_review.is_(False),
-            RequestReview.withdrawn_at.is_(None),
-        )
-    )
-
-
 def _is_visible(actor: Actor) -> ColumnElement[bool]:
-    mine = or_(
-        ChangeRequest.requester_id == actor.user_id,
-        ChangeRequest.id.in_(
-            select(request_assignees.c.request_id).where(
-                request_assignees.c.user_id == actor.user_id
-            )
-        ),
-    )
+    mine = ChangeRequest.requester_id == actor.user_id
     ways: list[ColumnElement[bool]] = [mine] if actor.user_id is not None else []
     if READ in actor.limit(actor.role_scopes) and actor.sees_all_sites:
-        ways.append(true())
+        ways.append(true() if actor.holds("admin") else ~_is_private())
     elif READ in actor.limit({READ}):
-        ways.append(ChangeRequest.site_id.in_(_readable_sites(actor)))
+        ways.append(and_(ChangeRequest.site_id.in_(_readable_sites(actor)), ~_is_private()))
     seen = or_(false(), *ways)
     if actor.token_site_ids is not None:
         return and_(seen, ChangeRequest.site_id.in_(actor.token_site_ids))
     return seen
+
+
+def _is_private() -> ColumnElement[bool]:
+    """Return the condition that a draft was never submitted; only who files it sees it then."""
+    is_draft = ChangeRequest.state == RequestState.DRAFT
+    return and_(is_draft, ChangeRequest.submitted_at.is_(None))
 
 
 def _readable_sites(actor: Actor) -> list[int]:

@@ -20,9 +20,11 @@ from services import (
     access_grants,
     request_access,
     request_execution,
+    request_expiry,
     request_facts,
     request_log,
     request_reviews,
+    request_targets,
     waiting_promotions,
 )
 from services.actors import system_actor
@@ -40,8 +42,8 @@ def tick() -> None:
     now = utc_now()
     is_pending = ChangeRequest.state == RequestState.PENDING
     is_approved = ChangeRequest.state == RequestState.APPROVED
-    _each(and_(is_pending, ChangeRequest.pending_expires_at <= now), _expire)
-    _each(and_(is_approved, ChangeRequest.approval_valid_until <= now), _expire)
+    request_targets.end_leftovers()
+    _each(request_expiry.over(), _expire)
     _each(is_pending, _remind)
     _each(and_(is_pending, ChangeRequest.required_approvals > 0), _let_through)
     _each(is_approved, _check_facts)
@@ -77,25 +79,8 @@ def _needs_post_review(now: datetime) -> ColumnElement[bool]:
     )
 
 
-@repeatable()
 def _expire(number: int) -> None:
-    """End what nobody decided, and an approval that nobody used, in time."""
-    with transaction():
-        request, now = request_log.locked(number=number), utc_now()
-        until = {
-            RequestState.PENDING: request.pending_expires_at,
-            RequestState.APPROVED: request.approval_valid_until,
-        }.get(request.state)
-        if until is None or until > now:
-            return
-        request_log.move(
-            actor=system_actor(),
-            request=request,
-            to=RequestState.EXPIRED,
-            kind="expired",
-            detail={"waited_until": isoformat(until)},
-            closed_at=now,
-        )
+    request_expiry.end_if_over(number=number)
 
 
 @repeatable()
@@ -146,8 +131,7 @@ def _check_facts(number: int) -> None:
         if request.state is not RequestState.APPROVED:
             return
         rule = request_access.rule_of(request=request)
-        changed = request_facts.changes_since(request=request, rule=rule)
-        changed = changed or request_facts.lost_approvals(request=request, rule=rule)
+        changed = request_execution.changes(request=request, rule=rule)
         if changed:
             request_execution.make_stale(actor=system_actor(), request=request, changed=changed)
 

@@ -1,36 +1,77 @@
 """Changing the words and the terms of a request."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 
-from sqlalchemy import update
+from sqlalchemy import select
 
-from core.clock import utc_now
-from core.errors import ErrorCode, ForbiddenError, InvalidInputError, PreconditionError
+from core.clock import isoformat, utc_now
+from core.errors import InvalidInputError, PreconditionError
 from models.engine import db
-from models.requests import ChangeRequest, RequestPriority, RequestState, RequestType
-from services import request_access, request_guards, request_log, request_payloads
+from models.requests import (
+    ChangeRequest,
+    RequestPriority,
+    RequestReview,
+    RequestState,
+    RequestType,
+)
+from services import (
+    request_access,
+    request_guards,
+    request_log,
+    request_payloads,
+    request_submission,
+    waiting_promotions,
+)
 from services.actors import Actor
 from services.request_moves import FINAL, Party
 from services.request_payloads import Payload
-from services.transaction import changed_rows, repeatable, transaction
+from services.request_standing import Viewer
+from services.transaction import repeatable, transaction
 
-TERMS = ("payload", "environment", "scheduled_for", "auto_execute")
-"""What reviewers judge: changed in a draft only. So is the body of a general request."""
+JUDGED = frozenset({"title", "body", "payload", "environment", "scheduled_for", "auto_execute"})
+"""What reviewers judge: changed in a draft, and while nobody has voted on it."""
+CLEARABLE = frozenset({"due_at", "scheduled_for"})
+OPEN_TO_EDITS = (RequestState.PENDING, RequestState.NEEDS_INFO)
+REVISE = "What reviewers judge is changed in a draft; revise the request first."
+WHY: dict[RequestState, str] = {
+    RequestState.PENDING: "Somebody has voted on this as it is; revise the request first.",
+    RequestState.NEEDS_INFO: "Somebody has voted on this as it is; revise the request first.",
+    RequestState.APPROVED: "This was approved as it is. It may be cancelled and filed anew.",
+    RequestState.EXECUTING: "This is being carried out as it was approved.",
+    RequestState.FAILED: "This was approved as it is. It may be cancelled and filed anew.",
+}
+
+
+class Kept(Enum):
+    """Tells an input that was left out from one that is null."""
+
+    AS_IS = "as_is"
 
 
 @dataclass(frozen=True, kw_only=True)
 class RequestChange:
-    """The fields to change; None leaves one as it is."""
+    """The fields to change; what is left out stays as it is, moments are cleared by None."""
 
     title: str | None = None
     body: str | None = None
     priority: RequestPriority | None = None
-    due_at: datetime | None = None
+    due_at: datetime | Kept | None = Kept.AS_IS
     payload: Payload | None = None
     environment: str | None = None
-    scheduled_for: datetime | None = None
+    scheduled_for: datetime | Kept | None = Kept.AS_IS
     auto_execute: bool | None = None
+
+    @property
+    def values(self) -> dict[str, object]:
+        """What to change, by name."""
+        return {
+            name: value
+            for name, value in vars(self).items()
+            if value is not Kept.AS_IS and (value is not None or name in CLEARABLE)
+        }
 
 
 def require_own(*, actor: Actor, number: int) -> ChangeRequest:
@@ -38,12 +79,32 @@ def require_own(*, actor: Actor, number: int) -> ChangeRequest:
 
     Raises:
         NotFoundError: there is none, or it may not be seen.
-        ForbiddenError: somebody else filed it.
+        ForbiddenError: somebody else filed it, requests:write is missing, or a token does not
+            reach it.
     """
     request = request_access.find_request(actor=actor, number=number)
-    if Party.REQUESTER not in request_access.parties(actor=actor, request=request):
-        raise ForbiddenError("Only who filed a request changes it.", code=ErrorCode.SCOPE_MISSING)
+    _require_reach(actor, request, request.environment)
+    standing = Viewer(actor).standing(request=request)
+    if Party.REQUESTER not in standing.parties:
+        required = [request_access.FILE]
+        raise request_access.refused(
+            "Only who filed a request, and can see its site, changes it.",
+            required,
+            standing.lacks(*required),
+        )
     return request
+
+
+def _require_reach(actor: Actor, request: ChangeRequest, environment: str | None) -> None:
+    refusal = request_access.out_of_reach(
+        actor=actor,
+        kind=request.type,
+        environment=environment,
+        scope=request_access.FILE,
+        gives=False,
+    )
+    if refusal is not None:
+        raise refusal
 
 
 @repeatable()
@@ -54,53 +115,90 @@ def update_request(
     change: RequestChange,
     expected_version: int | None = None,
 ) -> ChangeRequest:
-    """Change a request; what reviewers judge is changed in a draft only.
+    """Change a request; what reviewers judge only while nobody has voted on it.
 
     Raises:
         ForbiddenError: somebody else filed it.
         PreconditionError: `expected_version` is not the present one.
-        ConflictError: `invalid_transition`, it is closed, or must be revised first.
+        ConflictError: `invalid_transition`, it is closed, or must be revised first;
+            `no_eligible_approver`.
         InvalidInputError: something named does not exist.
     """
     with transaction():
         request = request_log.locked(number=require_own(actor=actor, number=number).number)
-        _take(request, expected_version)
-        values = {name: value for name, value in vars(change).items() if value is not None}
-        _require_editable(actor, request, set(values))
-        before = {name: _plain(getattr(request, name)) for name in values}
+        if expected_version is not None and expected_version != request.version:
+            raise PreconditionError("The request was changed by somebody else.")
+        values = change.values
+        before = {name: _shown(request, name) for name in values}
+        _require_editable(actor, request, _differing(request, values))
+        _require_reach(actor, request, change.environment)
         _apply(request, change, values)
-        db.session.flush()  # the event tells of what is written
-        names = sorted(name for name in values if before[name] != _plain(getattr(request, name)))
+        db.session.flush()  # what it would do is read from the rows
+        after = {name: _shown(request, name) for name in values}
+        names = sorted(name for name in values if before[name] != after[name])
         if names:
-            request_log.note(actor=actor, request=request, kind="edited", detail={"fields": names})
+            _write(actor, request, names)
+            detail = {
+                "fields": names,
+                "before": {name: before[name] for name in names},
+                "after": {name: after[name] for name in names},
+            }
+            request_log.note(actor=actor, request=request, kind="edited", detail=detail)
     return request
 
 
-def _take(request: ChangeRequest, expected_version: int | None) -> None:
-    statement = update(ChangeRequest).where(ChangeRequest.id == request.id)
-    if expected_version is not None:
-        statement = statement.where(ChangeRequest.version == expected_version)
-    values = {"version": ChangeRequest.version + 1, "updated_at": utc_now()}
-    statement = statement.values(values).execution_options(synchronize_session=False)
-    if changed_rows(statement) == 0:
-        raise PreconditionError("The request was changed by somebody else.")
-    db.session.refresh(request)
+def _write(actor: Actor, request: ChangeRequest, names: Sequence[str]) -> None:
+    """Bind the request to what it would do now, if that is what was changed."""
+    request.version, request.updated_at = request.version + 1, utc_now()
+    if JUDGED.intersection(names):
+        rule = request_access.rule_of(request=request)
+        if request.state is not RequestState.DRAFT:
+            request_submission.require_approvers(request=request, rule=rule)
+        request_submission.bind(actor=actor, request=request, rule=rule)
+        if request.state in OPEN_TO_EDITS and request.type is RequestType.PROMOTION:
+            waiting_promotions.rewrite(request=request)
+    db.session.flush()  # the event tells of what is written
+
+
+def _differing(request: ChangeRequest, values: Mapping[str, object]) -> set[str]:
+    """Return what would be changed; a payload is looked at when it has been read."""
+    return {
+        name
+        for name, value in values.items()
+        if name == "payload" or getattr(request, name) != value
+    }
 
 
 def _require_editable(actor: Actor, request: ChangeRequest, names: set[str]) -> None:
-    judged = set(TERMS) | ({"body"} if request.type is RequestType.GENERAL else set())
-    if request.state is RequestState.DRAFT:
+    if request.state is RequestState.DRAFT or not names:
         return
-    if request.state in FINAL or names & judged:
-        raise request_guards.wrong_move(
-            actor=actor,
-            request=request,
-            detail="What reviewers judge is changed in a draft; revise the request first.",
-        )
+    if request.state in FINAL:
+        detail = f"The request is {request.state.value}; nothing of it is changed any more."
+    elif not names & JUDGED:
+        return
+    elif request.state not in OPEN_TO_EDITS or _has_votes(request):
+        detail = WHY.get(request.state, REVISE)
+    elif "environment" in names:
+        detail = "The environment is changed in a draft; revise the request first."
+    else:
+        return
+    raise request_guards.wrong_move(actor=actor, request=request, detail=detail)
 
 
-def _apply(request: ChangeRequest, change: RequestChange, values: dict[str, object]) -> None:
-    if change.scheduled_for is not None and change.scheduled_for <= utc_now():
+def _has_votes(request: ChangeRequest) -> bool:
+    """Tell whether somebody's vote on the present revision stands."""
+    query = select(RequestReview.id).where(
+        RequestReview.request_id == request.id,
+        RequestReview.revision == request.revision,
+        RequestReview.post_review.is_(False),
+        RequestReview.withdrawn_at.is_(None),
+    )
+    return db.session.scalar(query.limit(1)) is not None
+
+
+def _apply(request: ChangeRequest, change: RequestChange, values: Mapping[str, object]) -> None:
+    when = change.scheduled_for
+    if isinstance(when, datetime) and when <= utc_now():
         raise InvalidInputError.field("/scheduled_for", "This moment has passed.", code="past")
     for name, value in values.items():
         if name != "payload":
@@ -115,5 +213,12 @@ def _apply(request: ChangeRequest, change: RequestChange, values: dict[str, obje
         request_payloads.require_environment(request=request)
 
 
-def _plain(value: object) -> object:
-    return dict(value) if isinstance(value, dict) else value
+def _shown(request: ChangeRequest, name: str) -> object:
+    """Return a field as JSON has it; a person by their id, as the audit trail does."""
+    value = getattr(request, name)
+    if isinstance(value, datetime):
+        return isoformat(value)
+    if isinstance(value, Mapping):
+        person = {} if request.beneficiary_id is None else {"user_id": request.beneficiary_id}
+        return {**person, **value}
+    return value.value if isinstance(value, Enum) else value

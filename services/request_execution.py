@@ -12,7 +12,13 @@ from sqlalchemy import update
 from sqlalchemy.exc import IntegrityError
 
 from core.clock import utc_now
-from core.errors import ConflictError, DomainError, ErrorCode
+from core.errors import (
+    ConflictError,
+    DomainError,
+    ErrorCode,
+    InsufficientDiskError,
+    OperationFailedError,
+)
 from models.engine import db
 from models.promotions import Promotion, PromotionResult
 from models.requests import ChangeRequest, RequestExecution, RequestState, RequestType
@@ -25,6 +31,7 @@ from services import (
     request_facts,
     request_guards,
     request_log,
+    request_turns,
     switching,
     waiting_promotions,
 )
@@ -55,15 +62,21 @@ def execute(*, actor: Actor, number: int, action: Action = Action.EXECUTE) -> Ch
         ForbiddenError: neither the requester nor requests:execute; without an approval that
             lends it, the right to do the thing itself is missing.
         ConflictError: `invalid_transition`; `approval_stale` with what `changed`; or what the
-            promotion itself was refused for, and the request stays as it was.
+            promotion itself was refused for, and the request stays as it was. All say what may
+            be done to the request now.
         OperationFailedError: it began and failed; the request may be retried.
     """
-    request = request_access.find_request(actor=actor, number=number)
+    request = request_turns.find(actor=actor, number=number)
     request_guards.require(actor=actor, request=request, action=action)
-    if request.type is RequestType.PROMOTION:
-        _promote(actor, request, action)
-    else:
-        _raise_if_changed(_grant(actor, number, action))
+    try:
+        if request.type is RequestType.PROMOTION:
+            _promote(actor, request, action)
+        else:
+            _raise_if_changed(_grant(actor, number, action))
+    except (ConflictError, InsufficientDiskError, OperationFailedError) as refusal:
+        now = _fresh(number)
+        request_guards.name_actions(actor=actor, request=now, refusal=refusal)
+        raise
     return _fresh(number)
 
 
@@ -148,7 +161,7 @@ def _claim_promotion(actor: Actor, number: int, action: Action) -> Claim:
                 return _stale(actor, request, rule)
             environment = switching.locked_environment(environment_id=environment_id)
             switching.lock_release(release)
-            changed = _changes(request, rule)
+            changed = changes(request=request, rule=rule)
             if changed:
                 return _stale(actor, request, rule)
             order = PromotionOrder(
@@ -182,7 +195,7 @@ def _grant(actor: Actor, number: int, action: Action) -> Claim:
     with transaction():
         request = request_log.locked(number=number)
         rule = request_guards.require(actor=actor, request=request, action=action)
-        if _changes(request, rule):
+        if changes(request=request, rule=rule):
             return _stale(actor, request, rule)
         _begin(actor, request)
         result = access_grants.activate(request=request)
@@ -197,14 +210,16 @@ def _make_stale(actor: Actor, number: int) -> Claim:
         return _stale(actor, request, request_access.rule_of(request=request))
 
 
-def _changes(request: ChangeRequest, rule: Rule) -> Changed:
+def changes(*, request: ChangeRequest, rule: Rule) -> Changed:
+    """Return what takes an approval away: other facts, fewer votes, nobody to give access to."""
     changed = request_facts.changes_since(request=request, rule=rule)
-    return changed or request_facts.lost_approvals(request=request, rule=rule)
+    changed = changed or request_facts.lost_approvals(request=request, rule=rule)
+    return changed or access_grants.obstacles(request=request)
 
 
 def _stale(actor: Actor, request: ChangeRequest, rule: Rule) -> Claim:
     """Withdraw the approval; a request that failed before stays failed."""
-    changed = _changes(request, rule)
+    changed = changes(request=request, rule=rule)
     if request.state is RequestState.APPROVED:
         make_stale(actor=actor, request=request, changed=changed)
     return Claim(changed=changed)
@@ -228,7 +243,7 @@ def _raise_if_changed(claim: Claim) -> None:
             "What was approved is not what would happen now; nothing was done. The requester "
             "may revise the request.",
             code=ErrorCode.APPROVAL_STALE,
-            members={"changed": claim.changed, "allowed_actions": [Action.REVISE.value]},
+            members={"changed": claim.changed},
         )
 
 

@@ -24,6 +24,8 @@ def facts_of(*, request: ChangeRequest, rule: Rule) -> dict[str, object]:
     """Return what a request would do, and the circumstances its approval is bound to."""
     common: dict[str, object] = {
         "type": request.type.value,
+        "title": request.title,
+        "body_sha256": hashlib.sha256(request.body.encode()).hexdigest(),
         "site": request.site.slug if request.site else None,
         "auto_execute": request.auto_execute,
         "scheduled_for": isoformat(request.scheduled_for) if request.scheduled_for else None,
@@ -33,7 +35,7 @@ def facts_of(*, request: ChangeRequest, rule: Rule) -> dict[str, object]:
         return common | _promotion_facts(request)
     if request.type is RequestType.ACCESS:
         return common | _access_facts(request)
-    return common | {"body_sha256": hashlib.sha256(request.body.encode()).hexdigest()}
+    return common
 
 
 def fingerprint_of(*, facts: Mapping[str, object]) -> str:
@@ -51,6 +53,22 @@ def changes_since(*, request: ChangeRequest, rule: Rule | None = None) -> Change
         for name in sorted(old.keys() | new.keys())
         if old.get(name) != new.get(name)
     ]
+
+
+def missing_target(*, request: ChangeRequest) -> Changed:
+    """Return the site or the environment of a request that was deleted, as a change."""
+    if request.site_id is None and request.site_slug is not None:
+        return gone("site", request.site_slug)
+    if request.environment is None:
+        return []
+    if request_access.environment_id_of(request=request) is None:
+        return gone("environment", request.environment)
+    return []
+
+
+def gone(field: str, name: str) -> Changed:
+    """Return the change that something a request is about is not there any more."""
+    return [{"field": field, "old": name, "new": None}]
 
 
 def lost_approvals(*, request: ChangeRequest, rule: Rule) -> Changed:
@@ -98,6 +116,8 @@ def _promotion_facts(request: ChangeRequest) -> dict[str, object]:
     release = request.release
     return {
         "environment": request.environment,
+        "from": request.payload.get("from"),
+        "comment": request.payload.get("comment"),
         "release": release.number if release else None,
         "digest": release.digest if release else None,
         "live_release": live.number if live else None,

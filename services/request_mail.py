@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from sqlalchemy import select
 
 from core.settings import current_settings
+from core.texts import printable
 from models.engine import db
 from models.requests import ChangeRequest
 from models.roles import Role
@@ -27,6 +28,7 @@ REQUESTERS_HEAR = frozenset(
         "expired",
         "failed",
         "completed",
+        "cancelled",
         "overridden",
         "postponed",
     }
@@ -44,6 +46,7 @@ WORDS: Mapping[str, str] = {
     "expired": "has expired",
     "failed": "could not be carried out",
     "completed": "was carried out",
+    "cancelled": "was cancelled",
     "overridden": "was approved by one person in an emergency",
     "postponed": "is approved and cannot run yet",
     "post_review_overdue": "was overridden, and nobody has looked at that in time",
@@ -88,7 +91,7 @@ def _text(request: ChangeRequest, kind: str) -> str:
     lines = [
         f"Request {request.number} {WORDS[kind]}.",
         "",
-        request.title,
+        printable(request.title),
         *([f"Site: {request.site_slug}"] if request.site_slug else []),
         f"State: {request.state.value}",
         "",

@@ -4,8 +4,8 @@ Everything that decides about a move reads this table: `allowed_actions`, the re
 compare-and-set that writes the new state, and the test that walks all cells.
 """
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from models.requests import RequestState as State
@@ -32,10 +32,12 @@ class Action(StrEnum):
 class Party(StrEnum):
     """What somebody is to a request; the same person may be several.
 
-    REVIEWER and OVERRIDER never include the requester or who would benefit; REJECTER leaves out
-    the requester only. VOTER is whose verdict on this revision counts.
+    AUTHOR filed it. REQUESTER filed it and can still see its site, if it is about one. REVIEWER
+    and OVERRIDER never include the author or who would benefit; REJECTER leaves out the author
+    only, as do VOTER, whose verdict on this revision counts, and ASSIGNEE.
     """
 
+    AUTHOR = "author"
     REQUESTER = "requester"
     REVIEWER = "reviewer"
     REJECTER = "rejecter"
@@ -52,6 +54,7 @@ class Move:
     """One action: from where, by whom, to where at last, and for which types (all when empty).
 
     An action may also leave the state as it is, as a vote does that is not the last one needed.
+    `only` names the states in which fewer parties may do it.
     """
 
     action: Action
@@ -59,6 +62,11 @@ class Move:
     target: State
     parties: frozenset[Party]
     types: frozenset[Type] = frozenset()
+    only: Mapping[State, frozenset[Party]] = field(default_factory=dict)
+
+    def parties_in(self, state: State) -> frozenset[Party]:
+        """Return who may do it in a state."""
+        return self.only.get(state, self.parties)
 
 
 CAN_RUN = frozenset({Type.PROMOTION, Type.DATABASE, Type.ACCESS})
@@ -135,7 +143,8 @@ MOVES: dict[Action, Move] = {
             action=Action.RESOLVE,
             sources=frozenset({State.PENDING, State.APPROVED}),
             target=State.COMPLETED,
-            parties=frozenset({Party.ASSIGNEE, Party.REJECTER}),
+            parties=frozenset({Party.ASSIGNEE, Party.REVIEWER}),
+            only={State.PENDING: frozenset({Party.REVIEWER})},
             types=frozenset({Type.GENERAL}),
         ),
         Move(
@@ -152,7 +161,7 @@ MOVES: dict[Action, Move] = {
                 }
             ),
             target=State.CANCELLED,
-            parties=frozenset({Party.REQUESTER, Party.ADMIN}),
+            parties=frozenset({Party.AUTHOR, Party.ADMIN}),
         ),
     )
 }
@@ -164,6 +173,9 @@ BY_THE_SYSTEM: frozenset[tuple[State, State]] = frozenset(
         (State.APPROVED, State.STALE),
         (State.EXECUTING, State.COMPLETED),
         (State.EXECUTING, State.FAILED),
+        # The environment was deleted.
+        (State.PENDING, State.STALE),
+        (State.NEEDS_INFO, State.STALE),
         # Where no policy asks for approval: submitted means approved.
         (State.PENDING, State.APPROVED),
     }
@@ -183,6 +195,6 @@ def allowed(*, state: State, kind: Type, parties: Collection[Party]) -> list[Act
         move.action
         for move in MOVES.values()
         if state in move.sources
-        and move.parties & frozenset(parties)
+        and move.parties_in(state) & frozenset(parties)
         and (not move.types or kind in move.types)
     ]

@@ -6,9 +6,7 @@ from sqlalchemy import select, update
 
 from core.clock import utc_now
 from core.errors import (
-    ErrorCode,
     FieldError,
-    ForbiddenError,
     InvalidInputError,
     NotFoundError,
     PreconditionError,
@@ -19,10 +17,11 @@ from models.request_events import CommentWording, RequestComment, RequestEvent
 from models.requests import ChangeRequest
 from models.tags import Tag
 from models.users import User
-from services import access, request_access, request_log
+from services import access, approvers, request_access, request_log
 from services.actors import Actor
 from services.paging import CursorPage, CursorRequest, Page, PageRequest, paginate
-from services.permissions import PERMISSIONS
+from services.request_moves import Party
+from services.request_standing import Viewer
 from services.transaction import changed_rows, repeatable, transaction
 
 COMMENTS_SORTABLE = {"created_at": RequestComment.created_at}
@@ -34,7 +33,7 @@ def list_comments(*, actor: Actor, number: int, page: PageRequest) -> Page[Reque
     Raises:
         NotFoundError: there is no such request, or it may not be seen.
     """
-    request = request_access.find_request(actor=actor, number=number)
+    request = request_access.find_readable(actor=actor, number=number)
     query = select(RequestComment).where(RequestComment.request_id == request.id)
     return paginate(query, page, sortable=COMMENTS_SORTABLE, tiebreak=RequestComment.id)
 
@@ -45,7 +44,7 @@ def get_comment(*, actor: Actor, number: int, comment_id: str) -> RequestComment
     Raises:
         NotFoundError: there is none, or its request may not be seen.
     """
-    request = request_access.find_request(actor=actor, number=number)
+    request = request_access.find_readable(actor=actor, number=number)
     comment = db.session.scalar(
         select(RequestComment).where(
             RequestComment.request_id == request.id, RequestComment.public_id == comment_id
@@ -102,7 +101,7 @@ def edit_comment(
     body: str,
     expected_version: int | None = None,
 ) -> RequestComment:
-    """Change the words of one's own comment; the earlier wording is kept.
+    """Change the words of one's own comment; an earlier wording that was another one is kept.
 
     Raises:
         ForbiddenError: somebody else wrote it.
@@ -110,6 +109,8 @@ def edit_comment(
     """
     with transaction() as session:
         row = require_own_comment(actor=actor, number=number, comment_id=comment_id)
+        if expected_version in (None, row.version) and row.body == body:
+            return row
         statement = update(RequestComment).where(RequestComment.id == row.id)
         if expected_version is not None:
             statement = statement.where(RequestComment.version == expected_version)
@@ -139,22 +140,56 @@ def require_own_comment(*, actor: Actor, number: int, comment_id: str) -> Reques
     require_writable(actor=actor, number=number)
     row = get_comment(actor=actor, number=number, comment_id=comment_id)
     if actor.user_id is None or row.user_id != actor.user_id:
-        raise ForbiddenError(
-            "Comments are changed by those who wrote them.", code=ErrorCode.SCOPE_MISSING
+        raise request_access.refused(
+            "Comments are changed by those who wrote them.", [request_access.FILE]
         )
     return row
 
 
 def require_writable(*, actor: Actor, number: int) -> ChangeRequest:
-    """Return a request that the actor may comment, tag and assign.
+    """Return a request that the actor may comment and tag.
 
     Raises:
         NotFoundError: there is none, or it may not be seen.
-        ForbiddenError: requests:write is missing.
+        ForbiddenError: requests:write is missing, or a token does not reach it.
     """
     request = request_access.find_request(actor=actor, number=number)
     request_access.require_filing(actor=actor, site=request.site)
+    _require_reach(actor, request)
     return request
+
+
+def require_assigning(*, actor: Actor, number: int) -> ChangeRequest:
+    """Return a request of which the actor may say who takes care: its requester, or a reviewer.
+
+    Raises:
+        NotFoundError: there is none, or it may not be seen.
+        ForbiddenError: neither, or a token does not reach it.
+    """
+    request = request_access.find_request(actor=actor, number=number)
+    _require_reach(actor, request)
+    standing = Viewer(actor).standing(request=request)
+    if not standing.parties & {Party.REQUESTER, Party.REJECTER}:
+        mine = Party.REQUESTER in standing.people
+        required = [request_access.FILE if mine else approvers.REVIEW]
+        raise request_access.refused(
+            "Who takes care of a request is said by who filed it, or with requests:review.",
+            required,
+            standing.lacks(*required),
+        )
+    return request
+
+
+def _require_reach(actor: Actor, request: ChangeRequest) -> None:
+    refusal = request_access.out_of_reach(
+        actor=actor,
+        kind=request.type,
+        environment=request.environment,
+        scope=request_access.FILE,
+        gives=False,
+    )
+    if refusal is not None:
+        raise refusal
 
 
 @repeatable()
@@ -180,10 +215,10 @@ def put_assignees(*, actor: Actor, number: int, usernames: Sequence[str]) -> Cha
 
     Raises:
         InvalidInputError: somebody does not exist or could not see the request.
-        ForbiddenError: requests:write is missing.
+        ForbiddenError: neither the requester nor requests:review.
     """
     with transaction():
-        request = request_log.locked(number=require_writable(actor=actor, number=number).number)
+        request = request_log.locked(number=require_assigning(actor=actor, number=number).number)
         before = [user.id for user in request.assignees]
         request.assignees = assignees_named(request=request, usernames=usernames)
         after = [user.id for user in request.assignees]
@@ -221,7 +256,7 @@ def tags_named(*, names: Sequence[str]) -> list[Tag]:
 
 
 def assignees_named(*, request: ChangeRequest, usernames: Sequence[str]) -> list[User]:
-    """Return the people to assign: active, and known on the site if there is one.
+    """Return the people to assign: active, and able to see the request by their roles.
 
     Raises:
         InvalidInputError: somebody is not.
@@ -243,12 +278,12 @@ def assignees_named(*, request: ChangeRequest, usernames: Sequence[str]) -> list
 
 
 def _could_see(user: User, request: ChangeRequest) -> bool:
-    if request.site_id is None or user.id == request.requester_id:
+    if user.id == request.requester_id:
         return True
-    held = {scope for scope in user.role.effective if user.role.sees_all_sites}
-    for effective in access.site_roles(user_id=user.id, site_id=request.site_id):
-        held.update(effective)
-    return request_access.READ in held & PERMISSIONS.keys()
+    held = set(user.role.effective) if user.role.sees_all_sites else set()
+    if request.site_id is not None:
+        held.update(*access.site_roles(user_id=user.id, site_id=request.site_id))
+    return request_access.READ in held
 
 
 def timeline(*, actor: Actor, number: int, page: CursorRequest) -> CursorPage[RequestEvent]:
@@ -257,5 +292,5 @@ def timeline(*, actor: Actor, number: int, page: CursorRequest) -> CursorPage[Re
     Raises:
         NotFoundError: there is no such request, or it may not be seen.
     """
-    request = request_access.find_request(actor=actor, number=number)
+    request = request_access.find_readable(actor=actor, number=number)
     return request_log.timeline(request=request, page=page)

@@ -83,6 +83,11 @@ def require_environment(*, request: ChangeRequest) -> None:
     plans.environment_named(site=_site(request), name=name, pointer="/environment")
 
 
+def target_of(*, kind: RequestType, environment: str | None) -> str | None:
+    """Return the environment that a request is about: `main` for a promotion that names none."""
+    return environment or (STANDARD_TARGET if kind is RequestType.PROMOTION else None)
+
+
 def unsupported() -> InvalidInputError:
     """Return the refusal of requests that nothing could carry out."""
     return InvalidInputError(
@@ -100,6 +105,7 @@ def _put_promotion(request: ChangeRequest, payload: PromotionPayload) -> None:
         to=target,
         from_environment=payload.from_environment,
         release=payload.release,
+        where="/payload/",
     )
     request.release = release
     request.payload = {

@@ -3,12 +3,12 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import Select, select
 
-from core.clock import isoformat, utc_now
-from core.errors import ConflictError, ErrorCode, InvalidInputError
+from core.clock import utc_now
+from core.errors import InvalidInputError
 from models.engine import db
 from models.requests import (
     ChangeRequest,
@@ -21,14 +21,13 @@ from models.tags import Tag
 from models.users import User
 from services import (
     access,
-    approvers,
     request_access,
     request_execution,
-    request_facts,
-    request_guards,
     request_log,
     request_parts,
     request_payloads,
+    request_submission,
+    request_turns,
 )
 from services.actors import Actor
 from services.approval_rules import Rule
@@ -39,8 +38,7 @@ from services.transaction import repeatable, transaction
 
 logger = logging.getLogger("relevo.requests")
 
-PENDING_HOURS = 168
-"""How long a request waits for approvals before it expires; it pauses while an answer is owed."""
+PENDING_HOURS = request_submission.PENDING_HOURS
 SORTABLE = {
     "number": ChangeRequest.id,
     "created_at": ChangeRequest.created_at,
@@ -97,9 +95,10 @@ def get_request(*, actor: Actor, number: int) -> ChangeRequest:
     """Return one request.
 
     Raises:
+        ForbiddenError: the credential carries neither requests:read nor requests:write.
         NotFoundError: there is none, or it may not be seen.
     """
-    return request_access.find_request(actor=actor, number=number)
+    return request_access.find_readable(actor=actor, number=number)
 
 
 def file_request(*, actor: Actor, order: RequestOrder) -> ChangeRequest:
@@ -136,8 +135,7 @@ def answer(*, actor: Actor, number: int, comment: str) -> ChangeRequest:
         ForbiddenError: somebody else filed it.
         ConflictError: `invalid_transition`.
     """
-    with transaction():
-        request = _locked(actor, number, Action.ANSWER)
+    with request_turns.turn(actor=actor, number=number, action=Action.ANSWER) as request:
         request_log.move(
             actor=actor,
             request=request,
@@ -158,8 +156,7 @@ def revise(*, actor: Actor, number: int, comment: str | None = None) -> ChangeRe
         ForbiddenError: somebody else filed it.
         ConflictError: `invalid_transition`.
     """
-    with transaction():
-        request = _locked(actor, number, Action.REVISE)
+    with request_turns.turn(actor=actor, number=number, action=Action.REVISE) as request:
         request_log.move(
             actor=actor,
             request=request,
@@ -183,8 +180,7 @@ def cancel(*, actor: Actor, number: int, reason: str | None = None) -> ChangeReq
         ForbiddenError: neither the requester nor an administrator.
         ConflictError: `invalid_transition`.
     """
-    with transaction():
-        request = _locked(actor, number, Action.CANCEL)
+    with request_turns.turn(actor=actor, number=number, action=Action.CANCEL) as request:
         request_log.move(
             actor=actor,
             request=request,
@@ -197,65 +193,15 @@ def cancel(*, actor: Actor, number: int, reason: str | None = None) -> ChangeReq
     return request
 
 
-def put_forward(*, actor: Actor, request: ChangeRequest) -> None:
-    """Submit a draft: bind it to what it would do now; call inside a transaction.
-
-    Raises:
-        ConflictError: `no_eligible_approver`.
-    """
-    rule = request_access.rule_of(request=request)
-    _require_approvers(request, rule)
-    facts = request_facts.facts_of(request=request, rule=rule)
-    now = utc_now()
-    request_log.move(
-        actor=actor,
-        request=request,
-        to=RequestState.PENDING,
-        kind="submitted",
-        detail={"required_approvals": rule.required_approvals},
-        facts=facts,
-        fingerprint=request_facts.fingerprint_of(facts=facts),
-        required_approvals=rule.required_approvals,
-        valid_hours=rule.valid_hours,
-        filed_with_right=request_guards.could_do_it(actor=actor, request=request),
-        submitted_at=now,
-        pending_expires_at=now + timedelta(hours=PENDING_HOURS),
-        reminders=0,
-    )
-    if rule.required_approvals == 0:
-        set_approved(actor=actor, request=request, kind="approved", detail={"approvals": 0})
-
-
-def set_approved(
-    *,
-    actor: Actor,
-    request: ChangeRequest,
-    kind: str,
-    detail: dict[str, object],
-    **values: object,
-) -> None:
-    """Write that a request is approved and until when; call inside a transaction."""
-    now = utc_now()
-    start = max(now, request.scheduled_for or now)
-    until = start + timedelta(hours=request.valid_hours)
-    request_log.move(
-        actor=actor,
-        request=request,
-        to=RequestState.APPROVED,
-        kind=kind,
-        detail=detail | {"valid_until": isoformat(until)},
-        approved_at=now,
-        approval_valid_until=until,
-        **values,
-    )
-
-
 @repeatable()
 def _file(actor: Actor, order: RequestOrder) -> int:
     with transaction():
         request = draft_of(actor=actor, order=order)
-        if not order.draft:
-            put_forward(actor=actor, request=request)
+        if order.draft:
+            rule = request_access.rule_of(request=request)
+            request_submission.bind(actor=actor, request=request, rule=rule)
+        else:
+            request_submission.put_forward(actor=actor, request=request)
         return request.number
 
 
@@ -264,7 +210,7 @@ def draft_of(*, actor: Actor, order: RequestOrder) -> ChangeRequest:
 
     Raises:
         NotFoundError: the site may not be seen.
-        ForbiddenError: requests:write is missing.
+        ForbiddenError: requests:write is missing, or a token does not reach what it is about.
         InvalidInputError: something named does not exist, or nothing could carry it out.
     """
     site = (
@@ -273,6 +219,7 @@ def draft_of(*, actor: Actor, order: RequestOrder) -> ChangeRequest:
         else None
     )
     request_access.require_filing(actor=actor, site=site)
+    _require_reach(actor, order)
     request = _new(actor, order, site)
     with db.session.no_autoflush:
         request_payloads.put(request=request, payload=order.payload)
@@ -287,9 +234,20 @@ def draft_of(*, actor: Actor, order: RequestOrder) -> ChangeRequest:
 
 @repeatable()
 def _submit_draft(actor: Actor, number: int) -> None:
-    with transaction():
-        request = _locked(actor, number, Action.SUBMIT)
-        put_forward(actor=actor, request=request)
+    with request_turns.turn(actor=actor, number=number, action=Action.SUBMIT) as request:
+        request_submission.put_forward(actor=actor, request=request)
+
+
+def _require_reach(actor: Actor, order: RequestOrder) -> None:
+    kind = request_payloads.kind_of(payload=order.payload)
+    refusal = request_access.out_of_reach(
+        actor=actor,
+        kind=kind,
+        environment=request_payloads.target_of(kind=kind, environment=order.environment),
+        scope=request_access.FILE,
+    )
+    if refusal is not None:
+        raise refusal
 
 
 def _new(actor: Actor, order: RequestOrder, site: Site | None) -> ChangeRequest:
@@ -316,28 +274,6 @@ def _new(actor: Actor, order: RequestOrder, site: Site | None) -> ChangeRequest:
         created_at=now,
         updated_at=now,
     )
-
-
-def _locked(actor: Actor, number: int, action: Action) -> ChangeRequest:
-    """Lock a request that the actor may see and do this to."""
-    found = request_access.find_request(actor=actor, number=number)
-    request = request_log.locked(number=found.number)
-    request_guards.require(actor=actor, request=request, action=action)
-    return request
-
-
-def _require_approvers(request: ChangeRequest, rule: Rule) -> None:
-    if rule.required_approvals == 0:
-        return
-    ballot = request_access.ballot_of(request=request, rule=rule)
-    count = len(approvers.eligible(ballot=ballot))
-    if count < rule.required_approvals:
-        raise ConflictError(
-            f"This needs {rule.required_approvals} approvals and only {count} people could give "
-            "one: nobody approves their own request.",
-            code=ErrorCode.NO_ELIGIBLE_APPROVER,
-            members={"required_approvals": rule.required_approvals, "eligible": count},
-        )
 
 
 def _resumed(request: ChangeRequest) -> datetime | None:

@@ -16,6 +16,7 @@ from core.errors import (
     PreconditionError,
 )
 from core.extensions import site_store
+from core.hooks import Hook
 from models.access_grants import AccessGrant
 from models.approval_policies import ApprovalPolicy
 from models.engine import db
@@ -33,6 +34,14 @@ from storage.locks import LockBusyError, file_lock, release_lock_path
 
 TURN_SECONDS = 5.0
 STANDARD_ENVIRONMENTS: tuple[tuple[str, int, bool], ...] = (("test", 10, True), ("main", 20, False))
+
+
+def _nobody(**_circumstances: object) -> None:
+    """Nobody wants to know."""
+
+
+removing: Hook[..., None] = Hook(_nobody)
+"""Called with actor and site in the unit of work that deletes a site, before its rows go."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +130,7 @@ def delete_site(*, actor: Actor, slug: str, confirm: str | None) -> None:
                 raise ConflictError(
                     "A promotion of this site is running.", code=ErrorCode.PROMOTION_IN_PROGRESS
                 )
+            removing(actor=actor, site=site)
             _delete_rows(site.id)
             audit.record(
                 actor=actor,
@@ -165,6 +175,16 @@ def _forget_namesake(slug: str) -> None:
     for name in [path.name for path in folder.iterdir() if path.is_symlink()]:
         with suppress(ValueError):  # no environment could have that name
             site_store().remove_environment(slug, name)
+
+
+def forget_environment(*, site: Site, name: str) -> None:
+    """Remove the files of a deleted environment of this name that a crash left behind."""
+    query = select(Environment.id).where(Environment.site_id == site.id, Environment.name == name)
+    known = db.session.scalar(query)
+    slug = site.slug
+    end_reading()
+    if known is None:
+        site_store().remove_environment(slug, name)
 
 
 def _insert(*, actor: Actor, slug: str, name: str, description: str) -> Site:

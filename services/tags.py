@@ -6,10 +6,16 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 
 from core.clock import utc_now
-from core.errors import ConflictError, ForbiddenError, NotFoundError, PreconditionError
+from core.errors import (
+    ConflictError,
+    ForbiddenError,
+    InvalidInputError,
+    NotFoundError,
+    PreconditionError,
+)
 from models.engine import db
-from models.tags import Tag
-from services import audit
+from models.tags import Tag, request_tags
+from services import audit, request_access
 from services.actors import Actor
 from services.approvers import REVIEW
 from services.paging import Page, PageRequest, matching, paginate
@@ -23,6 +29,7 @@ SORTABLE = {"name": Tag.name, "created_at": Tag.created_at, "updated_at": Tag.up
 class TagChange:
     """The fields to change; None leaves one as it is."""
 
+    name: str | None = None
     colour: str | None = None
     description: str | None = None
 
@@ -48,14 +55,30 @@ def get_tag(*, name: str) -> Tag:
     return tag
 
 
-def require_writing(*, actor: Actor) -> None:
-    """Refuse unless the actor reviews requests somewhere: tags are shared by all sites.
+def require_making(*, actor: Actor) -> None:
+    """Refuse unless the actor reviews requests somewhere: a new tag is in nobody's way.
 
     Raises:
         ForbiddenError: requests:review is missing everywhere.
     """
     if REVIEW not in scopes_anywhere(actor=actor):
         raise ForbiddenError.missing_scopes(required=[REVIEW], missing=[REVIEW])
+
+
+def require_changing(*, actor: Actor) -> None:
+    """Refuse unless the actor reviews the requests of all sites: all of them share the tags.
+
+    Raises:
+        ForbiddenError: requests:review is held on single sites at most.
+    """
+    if REVIEW in request_access.scopes_on(actor=actor, site=None):
+        return
+    refusal = ForbiddenError.missing_scopes(required=[REVIEW], missing=[REVIEW])
+    refusal.detail = (
+        "All sites share the tags, so changing one takes requests:review on all of them, by a "
+        "global role."
+    )
+    raise refusal
 
 
 @repeatable()
@@ -66,7 +89,7 @@ def create_tag(*, actor: Actor, name: str, colour: str, description: str = "") -
         ForbiddenError: requests:review is missing everywhere.
         ConflictError: the name is taken.
     """
-    require_writing(actor=actor)
+    require_making(actor=actor)
     now = utc_now()
     tag = Tag(name=name, colour=colour, description=description, created_at=now, updated_at=now)
     try:
@@ -85,17 +108,28 @@ def create_tag(*, actor: Actor, name: str, colour: str, description: str = "") -
 def update_tag(
     *, actor: Actor, name: str, change: TagChange, expected_version: int | None = None
 ) -> Tag:
-    """Change colour or description.
+    """Change name, colour or description; requests that have the tag keep it.
 
     Raises:
         NotFoundError: there is none of this name.
-        ForbiddenError: requests:review is missing everywhere.
+        ForbiddenError: requests:review is held on single sites at most.
+        ConflictError: the new name is taken.
+        InvalidInputError: a request would have two tags of one scope.
         PreconditionError: `expected_version` is not the present one.
     """
-    require_writing(actor=actor)
+    require_changing(actor=actor)
+    try:
+        return _update(actor, name, change, expected_version)
+    except IntegrityError as error:
+        raise ConflictError("There is a tag of this name already.") from error
+
+
+def _update(actor: Actor, name: str, change: TagChange, expected_version: int | None) -> Tag:
     values = {key: value for key, value in vars(change).items() if value is not None}
     with transaction() as session:
         tag = get_tag(name=name)
+        if change.name is not None:
+            _require_exclusive(tag, change.name)
         before = {key: getattr(tag, key) for key in values}
         statement = update(Tag).where(Tag.id == tag.id)
         if expected_version is not None:
@@ -117,13 +151,31 @@ def delete_tag(*, actor: Actor, name: str) -> None:
 
     Raises:
         NotFoundError: there is none of this name.
-        ForbiddenError: requests:review is missing everywhere.
+        ForbiddenError: requests:review is held on single sites at most.
     """
-    require_writing(actor=actor)
+    require_changing(actor=actor)
     with transaction() as session:
         tag = get_tag(name=name)
         session.execute(delete(Tag).where(Tag.id == tag.id))
         audit.record(actor=actor, action="tag.deleted", target=_target(tag))
+
+
+def _require_exclusive(tag: Tag, name: str) -> None:
+    """Refuse a name in whose scope a request that has this tag has another one."""
+    scope = Tag(name=name).scope
+    if scope is None or scope == tag.scope:
+        return
+    mine = select(request_tags.c.request_id).where(request_tags.c.tag_id == tag.id)
+    other = (
+        select(Tag.id)
+        .join(request_tags, request_tags.c.tag_id == Tag.id)
+        .where(Tag.id != tag.id, Tag.name.startswith(f"{scope}/", autoescape=True))
+        .where(request_tags.c.request_id.in_(mine))
+    )
+    if db.session.scalar(other.limit(1)) is not None:
+        raise InvalidInputError.field(
+            "/name", "A request has this tag and another one of that scope.", code="exclusive"
+        )
 
 
 def _target(tag: Tag) -> audit.Target:

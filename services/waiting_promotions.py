@@ -65,6 +65,15 @@ def follow(*, actor: Actor, request: ChangeRequest) -> None:
             )
 
 
+def rewrite(*, request: ChangeRequest) -> None:
+    """Let the waiting promotion say what its request asks for now; call inside a transaction."""
+    promotion = find(request=request)
+    if promotion is not None and request.release is not None:
+        promotion.release = request.release
+        promotion.from_environment = _text(request, "from")
+        promotion.comment = _text(request, "comment")
+
+
 def start(
     *, request: ChangeRequest, environment: Environment, candidate: Release, plan_hash: str
 ) -> Promotion:

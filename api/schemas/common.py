@@ -6,6 +6,7 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, validate
 
+from core import texts
 from core.clock import isoformat
 from core.settings import current_settings
 from services import names
@@ -61,17 +62,55 @@ def environment_field(**options: Any) -> fields.String:
     return fields.String(validate=check_environment, metadata={"example": "main"}, **options)
 
 
+class WholeText(validate.Regexp):
+    """A form that the whole text has; `$` alone lets a line feed pass at the end."""
+
+    def __call__(self, value: Any) -> Any:  # Any: marshmallow's signature
+        if self.regex.fullmatch(value) is None:
+            raise ValidationError(self._format_error(value))
+        return value
+
+
+class Lines(fields.String):
+    """Text of several lines; how Windows ends them is read as a line feed."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        # Any: marshmallow's signature
+        return super()._deserialize(value, attr, data, **kwargs).replace("\r\n", "\n")
+
+
+def line_field(longest: int, *, shortest: int = 0, **options: Any) -> fields.String:
+    """Return a field for one line of a person; where some is needed, blanks alone are none."""
+    return fields.String(validate=_checks(longest, shortest, _check_line), **options)
+
+
 def text_field(longest: int, *, shortest: int = 0, **options: Any) -> fields.String:
-    """Return a field for text of a person; where some is needed, blanks alone are none."""
-    checks: list[Callable[[str], object]] = [validate.Length(shortest, longest)]
-    if shortest:
-        checks.append(_check_not_blank)
-    return fields.String(validate=checks, **options)
+    """Return a field for text of a person, of any number of lines."""
+    return Lines(validate=_checks(longest, shortest, _check_plain), **options)
+
+
+def _checks(
+    longest: int, shortest: int, check: Callable[[str], object]
+) -> list[Callable[[str], object]]:
+    length = validate.Length(shortest, longest)
+    return [length, check, _check_not_blank] if shortest else [length, check]
 
 
 def _check_not_blank(value: str) -> None:
     if value and not value.strip():
         raise ValidationError("Must not be blank.")
+
+
+def _check_line(value: str) -> None:
+    if not texts.is_one_line(value):
+        raise ValidationError("Must be one line, without control characters and direction marks.")
+
+
+def _check_plain(value: str) -> None:
+    if not texts.is_plain(value):
+        raise ValidationError(
+            "Must hold no control characters but line feeds and tabs, and no direction marks."
+        )
 
 
 def number_field(**options: Any) -> fields.Integer:

@@ -5,7 +5,7 @@ from typing import Any
 from marshmallow import Schema, fields, validate
 
 from api.paging import PageQuery, SortField
-from api.schemas.common import Moment, environment_field, text_field
+from api.schemas.common import Moment, environment_field, line_field
 from services.approval_policies import MOST_APPROVALS
 from services.environments import MAX_DOMAINS
 
@@ -14,12 +14,22 @@ class PolicyIn(Schema):
     """The rules of an environment; keys that are left out stay as they are."""
 
     auto = fields.Boolean(
-        metadata={"description": "Publish uploads here by themselves.", "example": True}
+        metadata={
+            "description": "Publish uploads here by themselves. While a policy that names no "
+            "environment asks for approvals, saying true takes the right to change that policy; "
+            "with approvals of its own an environment cannot be automatic.",
+            "example": True,
+        }
     )
     required_approvals = fields.Integer(
         strict=True,
         validate=validate.Range(0, MOST_APPROVALS),
-        metadata={"description": "How many people must agree to a promotion.", "example": 1},
+        metadata={
+            "description": "How many people must agree to a promotion: the environment's own "
+            "policy. Answers show what holds, which is more where a policy of the site or of the "
+            "installation asks for more: 0 takes nothing away from those.",
+            "example": 1,
+        },
     )
 
 
@@ -27,7 +37,10 @@ class PolicyOut(Schema):
     """The rules of an environment."""
 
     auto = fields.Boolean(required=True)
-    required_approvals = fields.Integer(required=True)
+    required_approvals = fields.Integer(
+        required=True,
+        metadata={"description": "What holds, all approval policies taken together."},
+    )
 
 
 def _domains(**options: Any) -> "fields.List[str]":
@@ -63,7 +76,7 @@ class EnvironmentPatch(Schema):
 class LockIn(Schema):
     """Why promotions are kept out, and until when."""
 
-    reason = text_field(500, shortest=1, required=True)
+    reason = line_field(500, shortest=1, required=True)
     expires_at = Moment(load_default=None, allow_none=True)
 
 

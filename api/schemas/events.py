@@ -2,7 +2,7 @@
 
 from marshmallow import Schema, fields, validate
 
-from api.schemas.common import Moment, slug_field
+from api.schemas.common import Moment, WholeText, slug_field
 
 MAX_TOPICS = 50
 MAX_LIMIT = 10_000
@@ -15,7 +15,7 @@ class EventsQuery(Schema):
 
     topics = fields.List(
         fields.String(
-            validate=validate.Regexp(_TOPIC, error="Must be like promotion.succeeded or release.*")
+            validate=WholeText(_TOPIC, error="Must be like promotion.succeeded or release.*")
         ),
         validate=validate.Length(max=MAX_TOPICS),
         metadata={"description": "Such as `promotion.*,release.created`; all when left out."},

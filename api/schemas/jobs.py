@@ -3,7 +3,7 @@
 from marshmallow import Schema, fields, validate
 
 from api.paging import PageQuery, SortField
-from api.schemas.common import Moment, slug_field
+from api.schemas.common import Moment, WholeText, slug_field
 
 STATES = ("queued", "running", "succeeded", "failed", "cancelled")
 JOB_ID = "0aZk3N7cTq9vYb1LwRx5Ps"
@@ -14,7 +14,7 @@ class JobsQuery(PageQuery):
 
     sort = SortField("created_at", default="-created_at")
     kind = fields.String(
-        validate=validate.Regexp(r"^[a-z_.]{1,64}$"), metadata={"example": "releases.process"}
+        validate=WholeText(r"^[a-z_.]{1,64}$"), metadata={"example": "releases.process"}
     )
     state = fields.String(validate=validate.OneOf(STATES))
     site = slug_field()

@@ -14,11 +14,21 @@ class MemberIn(Schema):
 
 
 class MemberOut(Schema):
-    """One user's role on one site."""
+    """One user's role on one site: by membership, or for a time by an access request."""
 
     username = fields.String(required=True)
     role = fields.String(required=True)
     since = Moment(required=True)
+    until = Moment(
+        required=True,
+        allow_none=True,
+        metadata={"description": "When it ends by itself; null for a membership."},
+    )
+    request = fields.Integer(
+        required=True,
+        allow_none=True,
+        metadata={"description": "The request that gave it; null for a membership."},
+    )
 
 
 class MembersQuery(PageQuery):

@@ -8,8 +8,10 @@ from api.paging import PageQuery, QueryInteger, SearchField, SortField
 from api.schemas.common import (
     SHA256,
     Moment,
+    WholeText,
     check_max_wait,
     environment_field,
+    line_field,
     number_field,
     text_field,
 )
@@ -30,7 +32,7 @@ STATES = (
     "superseded",
     "cancelled",
 )
-DIGEST = validate.Regexp(r"^[0-9a-f]{64}$", error="Must be 64 hex digits.")
+DIGEST = WholeText(r"^[0-9a-f]{64}$", error="Must be 64 hex digits.")
 LAST_NUMBER = 2**31 - 1
 
 
@@ -216,8 +218,8 @@ class RollbackIn(Schema):
 
     environment = environment_field(load_default="main")
     release = number_field(load_default=None)
-    backup = text_field(22, load_default=None)
-    reason = text_field(500, load_default=None)
+    backup = line_field(22, load_default=None)
+    reason = line_field(500, load_default=None)
 
     @post_load
     def one_target(self, data: dict[str, Any], **_options: Any) -> dict[str, Any]:

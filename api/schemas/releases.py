@@ -5,7 +5,7 @@ from typing import Any
 from marshmallow import Schema, fields, post_load, validate
 
 from api.paging import PageQuery, SearchField, SortField
-from api.schemas.common import SHA256, Moment, check_environment, text_field
+from api.schemas.common import SHA256, Moment, WholeText, check_environment, text_field
 from api.schemas.promotions import PromotionOut, WaitQuery
 from services.publishing import TO_NONE
 
@@ -37,7 +37,7 @@ class UploadQuery(WaitQuery):
     to = TargetField()
     message = text_field(500)
     commit = fields.String(
-        validate=validate.Regexp(COMMIT, error="Must be a commit or a tag, 64 characters at most."),
+        validate=WholeText(COMMIT, error="Must be a commit or a tag, 64 characters at most."),
         metadata={"example": "4f2c1d9"},
     )
     source_url = fields.Url(

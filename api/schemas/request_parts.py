@@ -66,7 +66,7 @@ class TimelineQuery(CursorQuery):
 class ReviewOut(Schema):
     """One person's verdict on one revision."""
 
-    reviewer = fields.String(required=True, attribute="user.username")
+    reviewer = fields.String(required=True)
     revision = fields.Integer(required=True)
     verdict = fields.String(
         required=True, validate=validate.OneOf([verdict.value for verdict in Verdict])
@@ -75,6 +75,13 @@ class ReviewOut(Schema):
     fingerprint = fields.String(required=True, allow_none=True)
     created_at = Moment(required=True)
     withdrawn_at = Moment(required=True, allow_none=True)
+    counts = fields.Boolean(
+        required=True,
+        metadata={
+            "description": "It stands for the present revision, and an approval is of somebody who "
+            "may still give it."
+        },
+    )
 
 
 class PostReviewIn(Schema):

@@ -5,7 +5,14 @@ from typing import Any
 from marshmallow import Schema, fields, post_load, validate
 
 from api.paging import PageQuery, SearchField, SortField
-from api.schemas.common import Moment, environment_field, slug_field, text_field
+from api.schemas.common import (
+    Moment,
+    WholeText,
+    environment_field,
+    line_field,
+    slug_field,
+    text_field,
+)
 from api.schemas.request_payloads import read_payload
 from api.schemas.tags import tag_name_field
 from api.schemas.users import username_field
@@ -21,7 +28,7 @@ TYPES = validate.OneOf([kind.value for kind in RequestType])
 STATES = validate.OneOf([state.value for state in RequestState])
 PRIORITIES = validate.OneOf([priority.value for priority in RequestPriority])
 ACTIONS = validate.OneOf([action.value for action in Action])
-FINGERPRINT = validate.Regexp(r"^[0-9a-f]{64}$", error="Must be 64 hex digits.")
+FINGERPRINT = WholeText(r"^[0-9a-f]{64}$", error="Must be 64 hex digits.")
 
 
 def tags_field(**options: Any) -> "fields.List[str]":
@@ -38,7 +45,7 @@ class RequestIn(Schema):
     """A request to file; `payload` depends on `type`."""
 
     type = fields.Enum(RequestType, by_value=True, required=True)
-    title = text_field(200, shortest=1, required=True)
+    title = line_field(200, shortest=1, required=True)
     body = text_field(LONGEST_BODY, load_default="")
     priority = fields.Enum(RequestPriority, by_value=True, load_default=RequestPriority.NORMAL)
     site = slug_field(load_default=None)
@@ -66,15 +73,15 @@ class RequestIn(Schema):
 
 
 class RequestPatch(Schema):
-    """What to change; what reviewers judge is changed in a draft only."""
+    """What to change; what reviewers judge only while nobody has voted on it."""
 
-    title = text_field(200, shortest=1)
+    title = line_field(200, shortest=1)
     body = text_field(LONGEST_BODY)
     priority = fields.Enum(RequestPriority, by_value=True)
     environment = environment_field()
     payload = fields.Dict(keys=fields.String())
-    due_at = Moment()
-    scheduled_for = Moment()
+    due_at = Moment(allow_none=True, metadata={"description": "Null clears it."})
+    scheduled_for = Moment(allow_none=True, metadata={"description": "Null clears it."})
     auto_execute = fields.Boolean()
 
 
@@ -135,7 +142,10 @@ class RequestOut(Schema):
     facts = fields.Dict(keys=fields.String(), required=True)
     changed = fields.List(fields.Nested(ChangedOut), required=True, allow_none=True)
     required_approvals = fields.Integer(required=True)
-    approvals = fields.Integer(required=True)
+    approvals = fields.Integer(
+        required=True,
+        metadata={"description": "Those that count: on this revision, by people who may still."},
+    )
     tags = fields.List(fields.String(), required=True)
     assignees = fields.List(fields.String(), required=True)
     auto_execute = fields.Boolean(required=True)

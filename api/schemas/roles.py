@@ -5,7 +5,7 @@ from typing import Any
 from marshmallow import Schema, fields, validate
 
 from api.paging import PageQuery, SearchField, SortField
-from api.schemas.common import text_field
+from api.schemas.common import line_field
 from api.schemas.users import role_field
 from services.permissions import RoleKind
 
@@ -27,7 +27,7 @@ class RoleIn(Schema):
 
     name = role_field(required=True, metadata={"example": "press"})
     kind = fields.Enum(RoleKind, by_value=True, required=True)
-    description = text_field(500, load_default="")
+    description = line_field(500, load_default="")
     permissions = names_field(load_default=list, metadata={"example": ["sites:read"]})
     inherits = names_field(load_default=list, metadata={"example": ["reader"]})
     requires_totp = fields.Boolean(load_default=False)
@@ -36,7 +36,7 @@ class RoleIn(Schema):
 class RolePatch(Schema):
     """What to change of a role."""
 
-    description = text_field(500)
+    description = line_field(500)
     permissions = names_field()
     inherits = names_field()
     requires_totp = fields.Boolean()

@@ -3,7 +3,7 @@
 from marshmallow import Schema, fields, validate
 
 from api.paging import PageQuery, SearchField, SortField
-from api.schemas.common import Moment, slug_field, text_field
+from api.schemas.common import Moment, line_field, slug_field, text_field
 from services.retention import DEFAULT_KEEP, DEFAULT_OLDER_THAN_DAYS
 
 
@@ -11,14 +11,14 @@ class SiteIn(Schema):
     """A site to make."""
 
     slug = slug_field(required=True)
-    name = text_field(120, shortest=1, required=True)
+    name = line_field(120, shortest=1, required=True)
     description = text_field(2_000, load_default="")
 
 
 class SitePatch(Schema):
     """What to change of a site."""
 
-    name = text_field(120, shortest=1)
+    name = line_field(120, shortest=1)
     description = text_field(2_000)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, missing, validate, validates_schema
 
 from api.paging import PageQuery, SearchField, SortField
-from api.schemas.common import Moment, environment_field, slug_field, text_field
+from api.schemas.common import Moment, environment_field, line_field, slug_field
 from services.permissions import TokenPreset
 from services.tokens import DEFAULT_OVERLAP_MINUTES, TokenState
 
@@ -17,7 +17,7 @@ MOST_ENTRIES = validate.Length(1, 100)
 class TokenIn(Schema):
     """A token to make: `scopes` or a `preset`, and limits."""
 
-    name = text_field(120, shortest=1, required=True, metadata={"example": "CI of web"})
+    name = line_field(120, shortest=1, required=True, metadata={"example": "CI of web"})
     scopes = fields.List(
         fields.String(validate=validate.Length(1, 64)),
         validate=MOST_ENTRIES,

@@ -5,7 +5,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, missing, validate
 
 from api.paging import PageQuery, SearchField, SortField
-from api.schemas.common import Moment, check_slug, text_field
+from api.schemas.common import Moment, WholeText, check_slug, line_field
 from core.errors import InvalidInputError
 from services.names import USERNAME
 from services.passwords import MAX_LENGTH
@@ -27,7 +27,7 @@ def check_email(value: str) -> None:
 def username_field(**options: Any) -> fields.String:
     """Return a field for a user name."""
     return fields.String(
-        validate=validate.Regexp(
+        validate=WholeText(
             USERNAME, error="Must be 1 to 40 of a-z, 0-9, dots, hyphens and underscores."
         ),
         metadata={"example": "ana"},
@@ -112,11 +112,11 @@ class UsersQuery(PageQuery):
 class ContactIn(Schema):
     """How to reach a user; what is left out is cleared."""
 
-    full_name = text_field(120, allow_none=True, metadata={"example": "Ana Müller"})
-    phone = text_field(40, allow_none=True)
-    city = text_field(80, allow_none=True)
-    country = text_field(80, allow_none=True)
-    organisation = text_field(120, allow_none=True)
+    full_name = line_field(120, allow_none=True, metadata={"example": "Ana Müller"})
+    phone = line_field(40, allow_none=True)
+    city = line_field(80, allow_none=True)
+    country = line_field(80, allow_none=True)
+    organisation = line_field(120, allow_none=True)
 
 
 class ContactOut(Schema):

@@ -5,7 +5,7 @@ from typing import Any
 from marshmallow import Schema, fields, missing, validate
 
 from api.paging import CursorQuery, PageQuery, SearchField, SortField
-from api.schemas.common import Moment, slug_field, text_field
+from api.schemas.common import Moment, line_field, slug_field
 from core.outbound_http import MAX_URL
 from models.webhooks import DeliveryState, DisabledReason
 from services.webhook_targets import BreakerState
@@ -39,7 +39,7 @@ class WebhookIn(Schema):
     site = slug_field()
     url = fields.String(required=True, validate=validate.Length(1, MAX_URL), metadata=URL_METADATA)
     topics = _topics_field(required=True)
-    description = text_field(500)
+    description = line_field(500)
     is_active = fields.Boolean()
 
 
@@ -48,7 +48,7 @@ class WebhookPatch(Schema):
 
     url = fields.String(validate=validate.Length(1, MAX_URL), metadata=URL_METADATA)
     topics = _topics_field()
-    description = text_field(500)
+    description = line_field(500)
     is_active = fields.Boolean()
 
 

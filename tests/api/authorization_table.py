@@ -266,10 +266,9 @@ def _everybody(status: int, scopes: tuple[str, ...], body: object = PROBE) -> Ru
     return Rule(answers=answers, body=body, token_scopes=scopes)
 
 
-def _reviewers(status: int) -> Rule:
-    """Tags are shared by all sites: whoever reviews anywhere may change them."""
-    answers = only(status, *JUDGES, elsewhere=status)
-    return Rule(answers=answers, token_scopes=REVIEW)
+def _reviewers(status: int, *callers: str, **elsewhere: int) -> Rule:
+    """Tags are shared by all sites: made by reviewers of any, changed by those of all."""
+    return Rule(answers=only(status, *callers, **elsewhere), token_scopes=REVIEW)
 
 
 _ONE = "/requests/<int:number>"
@@ -288,7 +287,7 @@ REQUESTS: dict[str, Rule] = {
     f"POST {_ONE}/request-info": _done(422, *JUDGES, scopes=REVIEW),
     f"POST {_ONE}/withdraw": _done(409, *JUDGES, scopes=REVIEW),
     f"POST {_ONE}/override": _done(422, "admin", "maintainer", scopes=OVERRIDE, member=403),
-    f"POST {_ONE}/resolve": _done(422, *JUDGES, scopes=REVIEW),
+    f"POST {_ONE}/resolve": _done(422, *JUDGES, scopes=(*FILE, *REVIEW)),
     f"POST {_ONE}/execute": _done(422, *RUNNERS, scopes=RUN),
     f"POST {_ONE}/retry": _done(422, *RUNNERS, scopes=RUN),
     f"POST {_ONE}/cancel": _done(422, "admin", "token", scopes=FILE),
@@ -300,12 +299,12 @@ REQUESTS: dict[str, Rule] = {
     f"GET {_ONE}/reviews": _shown(),
     f"POST {_ONE}/reviews": _done(422, *JUDGES, scopes=REVIEW),
     f"PUT {_ONE}/tags": _done(422, *WRITERS, scopes=FILE),
-    f"PUT {_ONE}/assignees": _done(422, *WRITERS, scopes=FILE),
+    f"PUT {_ONE}/assignees": _done(422, *JUDGES, "token", scopes=FILE),
     "GET /tags": _everybody(200, READ, None),
-    "POST /tags": _reviewers(422),
+    "POST /tags": _reviewers(422, *JUDGES, elsewhere=422),
     "GET /tags/<path:name>": _everybody(404, READ, None),
-    "PATCH /tags/<path:name>": _reviewers(404),
-    "DELETE /tags/<path:name>": _reviewers(404),
+    "PATCH /tags/<path:name>": _reviewers(404, "admin", "maintainer"),
+    "DELETE /tags/<path:name>": _reviewers(404, "admin", "maintainer"),
     "GET /approval-policies": _everybody(200, READ, None),
     "POST /approval-policies": _everybody(422, POLICY),
     "GET /approval-policies/<id>": _everybody(404, READ, None),

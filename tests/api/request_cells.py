@@ -36,7 +36,7 @@ MAY: dict[str, dict[Action, tuple[S, ...]]] = {
     },
     VOTER: {
         Action.APPROVE: (),
-        Action.REJECT: (S.PENDING,),
+        Action.REJECT: (),
         Action.REQUEST_INFO: (S.PENDING,),
         Action.WITHDRAW: (S.PENDING, S.APPROVED),
         Action.RESOLVE: (S.PENDING, S.APPROVED),
@@ -93,10 +93,11 @@ class Cell:
     def code(self) -> str | None:
         """The code of the refusal."""
         if self.status == 409:
-            votes_twice = (self.kind, self.state, self.action) == (VOTER, S.PENDING, Action.APPROVE)
+            votes_twice = self.action in (Action.APPROVE, Action.REJECT)
+            votes_twice &= (self.kind, self.state) == (VOTER, S.PENDING)
             return "already_reviewed" if votes_twice else "invalid_transition"
         if self.status == 403:
-            judges = (Action.APPROVE, Action.REJECT, Action.REQUEST_INFO)
+            judges = (Action.APPROVE, Action.REJECT, Action.REQUEST_INFO, Action.RESOLVE)
             is_own = self.kind == REQUESTER and self.action in judges
             return "self_approval" if is_own else "scope_missing"
         return None

@@ -12,7 +12,7 @@ def test_members_are_added_shown_changed_and_removed(people: People) -> None:
 
     assert added.status_code == 201
     assert added.headers["Location"] == "/api/v1/sites/web/members/bob"
-    assert set(added.json) == {"username", "role", "since"}
+    assert set(added.json) == {"username", "role", "since", "until", "request"}
     assert (changed.status_code, changed.json["role"]) == (200, "reader")
     listed = owner.get("/sites/web/members?sort=username").json["items"]
     assert [member["username"] for member in listed] == ["ana", "bob"]

@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 
+from services import request_clock
 from tests.api.refusals import pointers, refused_call
 from tests.factories import make_site, upload
 from tests.people import Caller, People
@@ -49,6 +50,71 @@ def test_a_comment_keeps_its_earlier_wordings(ana: Caller, rita: Caller) -> None
     refused_call(partial(rita.patch, path, {"body": "third"}), 403, "scope_missing")
 
 
+def test_a_comment_that_stays_the_same_has_no_history(ana: Caller) -> None:
+    made = ana.post(f"{ONE}/comments", {"body": "first"}).json
+
+    same = ana.patch(f"{ONE}/comments/{made['id']}", {"body": "first"})
+
+    assert (same.status_code, same.json["history"]) == (200, [])
+    kinds = [event["kind"] for event in ana.get(f"{ONE}/timeline").json["items"]]
+    assert "comment_edited" not in kinds
+
+
+def test_an_approval_of_somebody_who_may_not_any_more_is_not_counted(
+    town: People, ana: Caller, rita: Caller
+) -> None:
+    root = town.caller("root")
+    (policy,) = root.get("/approval-policies").json["items"]
+    root.patch(f"/approval-policies/{policy['id']}", {"required_approvals": 2})
+    for _ in range(2):  # the first one sees that the policy has changed
+        rita.post(f"{ONE}/approve")
+    before = ana.get(ONE).json["approvals"], ana.get(f"{ONE}/reviews").json["items"][0]["counts"]
+
+    root.put("/sites/web/members/rita", {"role": "reader"})
+
+    (review,) = ana.get(f"{ONE}/reviews").json["items"]
+    assert before == (1, True)
+    assert (ana.get(ONE).json["approvals"], review["counts"]) == (0, False)
+    assert [row["approvals"] for row in ana.get("/requests").json["items"]] == [0]
+
+
+def test_what_was_used_is_shown_as_it_was(town: People, ana: Caller, rita: Caller) -> None:
+    rita.post(f"{ONE}/approve")
+
+    town.caller("root").put("/sites/web/members/rita", {"role": "reader"})
+
+    shown = ana.get(ONE).json
+    assert (shown["state"], shown["approvals"]) == ("completed", 1)
+
+
+def test_a_draft_is_private_until_it_is_submitted(town: People, ana: Caller, rita: Caller) -> None:
+    number = ana.post("/requests", {**PROMOTION, "draft": True}).json["number"]
+    path = f"/requests/{number}"
+
+    assert (rita.get(path).status_code, town.caller("root").get(path).status_code) == (404, 200)
+    assert [row["number"] for row in rita.get("/requests").json["items"]] == [1]
+    ana.post(f"{path}/submit")
+    assert rita.get(path).status_code == 200
+    ana.post(f"{path}/revise")
+    assert rita.get(path).json["state"] == "draft"
+
+
+def test_what_keeps_a_request_waiting_is_shown_while_it_waits(
+    town: People, ana: Caller, rita: Caller
+) -> None:
+    root = town.caller("root")
+    root.put("/sites/web/environments/main/lock", {"reason": "fair"})
+    waiting = rita.post(f"{ONE}/approve").json
+    root.delete("/sites/web/environments/main/lock")
+    root.put("/sites/web/members/rita", {"role": "reader"})
+
+    request_clock.tick()
+
+    shown = ana.get(ONE).json
+    assert waiting["waits_for"] == "environment_locked"
+    assert (shown["state"], shown["waits_for"]) == ("stale", None)
+
+
 def test_the_timeline_tells_everything_newest_first(ana: Caller, rita: Caller) -> None:
     ana.post(f"{ONE}/comments", {"body": "please"})
     rita.post(f"{ONE}/request-info", {"comment": "why?"})
@@ -70,7 +136,9 @@ def test_the_timeline_tells_everything_newest_first(ana: Caller, rita: Caller) -
     assert (review["reviewer"], review["verdict"]) == ("rita", "approve")
 
 
-def test_tags_are_known_words_and_one_of_each_scope(ana: Caller, rita: Caller) -> None:
+def test_tags_are_known_words_and_one_of_each_scope(
+    town: People, ana: Caller, rita: Caller
+) -> None:
     for name in ("size/small", "size/large", "legal"):
         assert rita.post("/tags", {"name": name}).status_code == 201
 
@@ -82,29 +150,63 @@ def test_tags_are_known_words_and_one_of_each_scope(ana: Caller, rita: Caller) -
     assert pointers(refused_call(both, 422, "validation_failed")) == ["/tags/1"]
     assert tagged.json["tags"] == ["legal", "size/small"]
     assert [row["number"] for row in ana.get("/requests?tag=size/small").json["items"]] == [1]
-    assert rita.delete("/tags/size/small").status_code == 204
+    refused_call(partial(rita.delete, "/tags/size/small"), 403, "scope_missing")
+    assert town.caller("root").delete("/tags/size/small").status_code == 204
     assert ana.get(ONE).json["tags"] == ["legal"]
 
 
-@pytest.mark.parametrize("name", ["Big", "a//b", "a/b/c", "-a", "", "x" * 40])
+@pytest.mark.parametrize(
+    "name", ["Big", "a//b", "a/b/c", "-a", "", "x" * 40, "a/.", "a/..", "a/..."]
+)
 def test_what_is_no_tag(rita: Caller, name: str) -> None:
     document = refused_call(partial(rita.post, "/tags", {"name": name}), 422, "validation_failed")
 
     assert pointers(document) == ["/name"]
 
 
-def test_a_tag_is_there_once_and_changed_with_care(rita: Caller, ana: Caller) -> None:
+def test_a_tag_is_there_once_and_changed_with_care(town: People, rita: Caller, ana: Caller) -> None:
+    root = town.caller("root")
     rita.post("/tags", {"name": "legal"})
 
     refused_call(partial(rita.post, "/tags", {"name": "legal"}), 409, "already_exists")
     refused_call(partial(ana.post, "/tags", {"name": "other"}), 403, "scope_missing")
-    assert rita.patch("/tags/legal", {"colour": "#d73a4a"}).json["colour"] == "#d73a4a"
-    assert rita.patch("/tags/legal", {}, If_Match='"old"').status_code == 412
+    change = {"colour": "#d73a4a"}
+    refused_call(partial(rita.patch, "/tags/legal", change), 403, "scope_missing")
+    assert root.patch("/tags/legal", change).json["colour"] == "#d73a4a"
+    assert root.patch("/tags/legal", {}, If_Match='"old"').status_code == 412
 
 
-def test_the_terms_are_changed_in_a_draft_only(ana: Caller, rita: Caller) -> None:
+def test_a_tag_gets_another_name_and_requests_keep_it(
+    town: People, ana: Caller, rita: Caller
+) -> None:
+    root = town.caller("root")
+    for name in ("size/large", "small", "legal"):
+        rita.post("/tags", {"name": name})
+    ana.put(f"{ONE}/tags", {"tags": ["size/large", "small", "legal"]})
+
+    taken = partial(root.patch, "/tags/small", {"name": "legal"})
+    second = partial(root.patch, "/tags/small", {"name": "size/small"})
+
+    refused_call(taken, 409, "already_exists")
+    assert pointers(refused_call(second, 422, "validation_failed")) == ["/name"]
+    renamed = root.patch("/tags/small", {"name": "tiny"})
+    assert (renamed.status_code, renamed.json["name"]) == (200, "tiny")
+    assert ana.get(ONE).json["tags"] == ["legal", "size/large", "tiny"]
+    assert root.get("/tags/small").status_code == 404
+
+
+def test_a_token_of_one_site_changes_no_tags_of_all(town: People) -> None:
+    root = town.caller("root")
+    root.post("/tags", {"name": "legal"})
+    scopes = ["requests:read", "requests:review"]
+    token = town.token_caller("root", scopes=scopes, sites=["web"])
+
+    refused_call(partial(token.delete, "/tags/legal"), 403, "scope_missing")
+
+
+def test_where_to_is_changed_in_a_draft_only(ana: Caller, rita: Caller) -> None:
     upload("three")
-    refused_call(partial(ana.patch, ONE, {"payload": {}}), 409, "invalid_transition")
+    refused_call(partial(ana.patch, ONE, {"environment": "test"}), 409, "invalid_transition")
     refused_call(partial(rita.patch, ONE, {"title": "Mine"}), 403, "scope_missing")
     titled = ana.patch(ONE, {"title": "Whitsun", "priority": "high"}).json
     ana.post(f"{ONE}/revise")

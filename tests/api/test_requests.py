@@ -172,7 +172,7 @@ def test_databases_are_refused_until_something_can_carry_them_out(town: People) 
         ({"type": "wish"}, "/type"),
         ({"title": " "}, "/title"),
         ({"payload": {"x": 1}}, "/payload/x"),
-        ({"payload": {"release": 99}}, "/release"),
+        ({"payload": {"release": 99}}, "/payload/release"),
         ({"payload": {"release": True}}, "/payload/release"),
         ({"environment": "staging"}, "/environment"),
         ({"site": None}, "/site"),

@@ -17,6 +17,7 @@ from services import (
     environments,
     request_clock,
     request_execution,
+    request_post_reviews,
     request_reviews,
     requests,
 )
@@ -131,11 +132,13 @@ def test_an_approval_that_is_not_used_expires(
     request_reviews.approve(actor=people.actor("rita"), number=number)
 
     clock.shift(24 * HOUR)
-    with refused(ErrorCode.APPROVAL_STALE):
+    with pytest.raises(ConflictError) as refusal:
         request_execution.execute(actor=ana, number=number)
-    request_clock.tick()
 
+    assert refusal.value.code is ErrorCode.INVALID_TRANSITION
+    assert refusal.value.members == {"state": "expired", "allowed_actions": []}
     assert shown(number).state is RequestState.EXPIRED
+    assert kinds(number)[-1] == "expired"
     assert live() == 1
 
 
@@ -284,10 +287,10 @@ def test_an_override_is_loud_and_reviewed_afterwards(
 
     assert (done.state, done.emergency, live()) == (RequestState.COMPLETED, True, 2)
     assert kinds(number).count("post_review_overdue") == 1
-    review = request_reviews.PostReview(was_right=True)
+    review = request_post_reviews.PostReview(was_right=True)
     with refused(ErrorCode.SELF_APPROVAL):
-        request_reviews.review_afterwards(actor=root, number=number, review=review)
-    request_reviews.review_afterwards(actor=people.actor("rita"), number=number, review=review)
+        request_post_reviews.review_afterwards(actor=root, number=number, review=review)
+    request_post_reviews.review_afterwards(actor=people.actor("rita"), number=number, review=review)
     assert shown(number).post_reviewed_at is not None
 
 
