@@ -124,7 +124,7 @@ def _bind_workers(app: Flask, settings: Settings) -> None:
     messenger = import_module("tasks.celery_app")
     celery = messenger.make_celery(app, settings.celery_broker_url)
     app.extensions["celery"] = celery
-    app.extensions[jobs.BELL] = messenger.CeleryBell(celery)
+    app.extensions[jobs.BELL] = messenger.make_bell(celery)
     worker = import_module("tasks.celery_worker")
     app.extensions["relevo.worker"] = partial(worker.CeleryWorker, app, celery)
 
