@@ -58,7 +58,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     request_gate.connect()
     api.mount(app)
     jobs.register(app, *background.KINDS)
-    waiting.prepare(app, threads=settings.web_threads)
+    waiting.prepare(app, threads=settings.web_threads, per_user=settings.max_listeners_per_user)
     _bind_workers(app, settings)
     return app
 
