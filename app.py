@@ -51,7 +51,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     request_gate.connect()
     api.mount(app)
     jobs.register(app, *background.KINDS)
-    waiting.prepare(app, threads=settings.web_threads)
+    waiting.prepare(app, threads=settings.web_threads, per_user=settings.max_listeners_per_user)
     _bind_workers(app, settings)
     return app
 
@@ -91,7 +91,7 @@ def _bind_workers(app: Flask, settings: Settings) -> None:
     messenger = import_module("tasks.celery_app")
     celery = messenger.make_celery(app, settings.celery_broker_url)
     app.extensions["celery"] = celery
-    app.extensions[jobs.BELL] = messenger.CeleryBell(celery)
+    app.extensions[jobs.BELL] = messenger.make_bell(celery)
     worker = import_module("tasks.celery_worker")
     app.extensions["relevo.worker"] = partial(worker.CeleryWorker, app, celery)
 

@@ -17,9 +17,9 @@ from simple_websocket.ws import Server
 from wsproto.utilities import ProtocolError
 
 from api.client_socket import ClientSocket
-from api.event_streams import document, event_reader, interruption, name, take_place
+from api.event_streams import document, event_reader, interruption, name, take_place, take_share
 from api.security import client_address
-from core.errors import DomainError, ErrorCode, UnauthenticatedError
+from core.errors import DomainError, ErrorCode, ThrottledError, UnauthenticatedError
 from core.logs import request_id
 from core.settings import current_settings
 from services.actors import Actor
@@ -100,10 +100,22 @@ def _tell(
     wire: Server, client: ClientSocket, ticket: str | None, wish_of: Callable[[Actor], Wish]
 ) -> tuple[int, str]:
     """Return the code and the reason with which to close."""
+    with ExitStack() as stack:
+        return _tell_holder(wire, client, stack, ticket, wish_of)
+
+
+def _tell_holder(
+    wire: Server,
+    client: ClientSocket,
+    stack: ExitStack,
+    ticket: str | None,
+    wish_of: Callable[[Actor], Wish],
+) -> tuple[int, str]:
     try:
         holder = redeem(ticket=ticket or "")
         address, number = client_address(), request_id()
         actor = holder.actor(address=address, request_id=number)
+        take_share(stack, actor.user_id)
         signals = listen(
             reader=event_reader(),
             identify=lambda: holder.actor(address=address, request_id=number),
@@ -113,6 +125,8 @@ def _tell(
         return _send_all(wire, client, signals)
     except UnauthenticatedError as refusal:
         return CREDENTIAL_ENDED, refusal.code.value
+    except ThrottledError as refusal:
+        return TRY_AGAIN, refusal.code.value
     except DomainError as refusal:
         return RIGHTS_ENDED, refusal.code.value
 

@@ -11,8 +11,8 @@ from api.client_socket import ClientSocket
 from api.schemas.events import EventOut
 from api.security import Auth, identify
 from core.draining import is_draining
-from core.errors import UnauthenticatedError, UnavailableError
-from core.waiting import waiting_place
+from core.errors import ThrottledError, UnauthenticatedError, UnavailableError
+from core.waiting import waiting_place, waiting_places
 from services.actors import Actor
 from services.event_reader import EventReader
 from services.events import EndReason, Signal, SignalKind, Wish, listen
@@ -32,17 +32,19 @@ def event_reader() -> EventReader:
     return reader
 
 
-def stream(wish: Wish) -> Response:
+def stream(wish: Wish, *, user_id: int | None) -> Response:
     """Answer with a stream; what it begins with is decided before the answer begins.
 
     Raises:
         UnavailableError: too many wait already.
+        ThrottledError: this user listens as often as one may.
     """
     if request.method == "HEAD":
         return Response(mimetype=MEDIA_TYPE)
     client = ClientSocket(request.environ)
     with ExitStack() as stack:
         take_place(stack)
+        take_share(stack, user_id)
         signals = listen(
             reader=event_reader(),
             identify=_present_actor,
@@ -68,6 +70,20 @@ def take_place(stack: ExitStack) -> None:
             "Too many requests wait or listen here just now; try again soon.",
             retry_after_seconds=BUSY_SECONDS,
         )
+
+
+def take_share(stack: ExitStack, user_id: int | None) -> None:
+    """Count a listener of one user until the stack is closed.
+
+    Raises:
+        ThrottledError: this user listens as often as one may.
+    """
+    if user_id is None or stack.enter_context(waiting_places().share_of(user_id)):
+        return
+    raise ThrottledError(
+        "You listen here as often as one user may; end another stream first.",
+        retry_after_seconds=BUSY_SECONDS,
+    )
 
 
 def interruption(*, is_gone: bool) -> str | None:

@@ -39,7 +39,8 @@ class Events(Resource):
     )
     def get(self, actor: Actor, query: dict[str, Any]) -> Response:
         """Return the stream."""
-        return event_streams.stream(wish_of(actor, query, request.headers.get(LAST_EVENT_ID)))
+        wish = wish_of(actor, query, request.headers.get(LAST_EVENT_ID))
+        return event_streams.stream(wish, user_id=actor.user_id)
 
 
 class Ticket(Resource):
@@ -79,11 +80,14 @@ class Socket(Resource):
 
 
 def wish_of(actor: Actor, query: dict[str, Any], header: str | None = None) -> Wish:
-    """Return what a query asks for; the header counts when the query does not say it."""
+    """Return what a query asks for.
+
+    The header wins over the query: a browser that comes back sends it with the first address.
+    """
     return Wish(
         topics=tuple(query.get("topics") or ()),
         site_id=site_id_of(actor=actor, slug=query.get("site")),
-        last_event_id=query.get("last_event_id", header),
+        last_event_id=header or query.get("last_event_id"),
         limit=query.get("limit"),
         timeout_seconds=query.get("timeout_seconds"),
     )

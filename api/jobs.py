@@ -54,8 +54,9 @@ class JobCancel(Resource):
 
     @endpoint(
         summary="Cancel a job",
-        description="200 when it never began; 202 when it runs and will stop soon, without any "
-        "further effect. Jobs of other people need sites:write on their site.",
+        description="200 when it never began; 202 when it runs and will stop soon. An effect that "
+        "began before is finished, and the job ends as `succeeded`. Jobs of other people need "
+        "sites:write on their site.",
         response=JobOut,
         statuses={202: JobOut},
         scopes=READ,

@@ -21,7 +21,7 @@ from api.schemas.releases import (
 )
 from api.uploads import UploadBody
 from core.errors import ErrorCode
-from services import downloads, release_views, releases, retention, uploads, waits
+from services import downloads, pruning, release_views, releases, uploads, waits
 from services.actors import Actor
 from services.downloads import ManifestView
 from services.paging import Page, PageRequest
@@ -141,7 +141,8 @@ class ReleaseItem(Resource):
 
     @endpoint(
         summary="Delete the files of a release",
-        description="The release stays listed as `archived`.",
+        description="The release stays listed as `archived`. More than INLINE_PRUNE_FILES go from "
+        "the disk by a job.",
         status=204,
         scopes=("releases:write",),
         guard=guards.on_release("releases:write"),
@@ -149,7 +150,7 @@ class ReleaseItem(Resource):
     )
     def delete(self, actor: Actor, slug: str, number: int) -> Any:
         """Delete the files unless somebody needs them."""
-        retention.delete_release(actor=actor, slug=slug, number=number)
+        pruning.delete_release(actor=actor, slug=slug, number=number)
         return no_content()
 
 

@@ -16,7 +16,7 @@ CODES = {
 
 def field_errors(messages: object, *, query: bool = False) -> list[FieldError]:
     """Flatten `messages`; pointers are JSON pointers, or `?name` for query parameters."""
-    return list(_flatten(messages, (), query=query))
+    return list(dict.fromkeys(_flatten(messages, (), query=query)))
 
 
 def refuse(errors: list[FieldError]) -> None:
@@ -26,9 +26,12 @@ def refuse(errors: list[FieldError]) -> None:
 
 
 def pointer(path: tuple[str, ...], *, query: bool = False) -> str:
-    """Write `path` as a JSON pointer (RFC 6901), or as `?name` for a query parameter."""
+    """Write `path` as a JSON pointer (RFC 6901), or as `?name` for a query parameter.
+
+    Which entry of a list in a query is meant is left out: a list is written as one parameter.
+    """
     if query:
-        return f"?{'.'.join(path)}" if path else "?"
+        return f"?{path[0]}" if path else "?"
     return "".join(f"/{part.replace('~', '~0').replace('/', '~1')}" for part in path)
 
 

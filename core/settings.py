@@ -79,7 +79,9 @@ class Settings:
     max_path_depth: int
     inline_release_files: int
     inline_release_bytes: int
+    inline_prune_files: int
     max_wait_seconds: int
+    max_listeners_per_user: int
     access_token_minutes: int
     refresh_token_days: int
     session_max_days: int

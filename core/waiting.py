@@ -6,6 +6,7 @@ rest always answers other people.
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -16,14 +17,17 @@ from core.clock import monotonic
 EXTENSION = "relevo.waiting"
 FIRST_PAUSE_SECONDS = 0.02
 LONGEST_PAUSE_SECONDS = 0.5
+SHARE_OF_PLACES = 4
 
 
 class WaitingPlaces:
     """Counts who waits in this process."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, per_user: int = 0) -> None:
         self.limit = limit
+        self.per_user = per_user or max(1, limit // SHARE_OF_PLACES)
         self._taken = 0
+        self._listening = Counter[int]()
         self._lock = threading.Lock()
 
     @property
@@ -44,10 +48,30 @@ class WaitingPlaces:
         with self._lock:
             self._taken -= 1
 
+    @contextmanager
+    def share_of(self, user_id: int) -> Iterator[bool]:
+        """Hold one of a user's own places as a listener; yields False when they have all."""
+        with self._lock:
+            granted = self._listening[user_id] < self.per_user
+            self._listening[user_id] += granted
+        try:
+            yield granted
+        finally:
+            with self._lock:
+                self._listening[user_id] -= granted
+                if not self._listening[user_id]:
+                    del self._listening[user_id]
 
-def prepare(app: Flask, *, threads: int) -> None:
-    """Give an application half of its threads as places to wait."""
-    app.extensions[EXTENSION] = WaitingPlaces(threads // 2)
+
+def prepare(app: Flask, *, threads: int, per_user: int = 0) -> None:
+    """Give an application half of its threads as places to wait.
+
+    Args:
+        app: the application.
+        threads: how many each of its processes has.
+        per_user: how many places one user may listen on; 0 for a quarter, and one at least.
+    """
+    app.extensions[EXTENSION] = WaitingPlaces(threads // 2, per_user)
 
 
 def waiting_places() -> WaitingPlaces:

@@ -23,6 +23,7 @@ from services import (
 KINDS: tuple[JobKind, ...] = (
     uploads.PROCESS,
     pruning.PRUNE,
+    pruning.DELETE,
     JobKind(
         name=mail.KIND,
         run=mail.run_job,

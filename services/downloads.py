@@ -63,7 +63,7 @@ def file_of(*, actor: Actor, slug: str, number: int, path: str) -> Download:
         NotFoundError: site, release or file do not exist or may not be seen.
         ConflictError: `release_not_ready`, the files are gone.
     """
-    digest = _digest(actor, slug, number)
+    digest = _digest(actor, slug, number, needs_files=True)
     end_reading()
     try:
         with translated_storage_errors():
@@ -82,19 +82,24 @@ def archive_of(*, actor: Actor, slug: str, number: int) -> Iterator[bytes]:
         NotFoundError: site or release do not exist or may not be seen.
         ConflictError: `release_not_ready`, the files are gone.
     """
-    digest = _digest(actor, slug, number)
+    digest = _digest(actor, slug, number, needs_files=True)
     end_reading()
     with translated_storage_errors():
         return site_store().iter_archive(slug, digest)
 
 
-def _digest(actor: Actor, slug: str, number: int) -> str:
+def _digest(actor: Actor, slug: str, number: int, *, needs_files: bool = False) -> str:
     release = releases.original(releases.get_release(actor=actor, slug=slug, number=number))
     if release.state in (ReleaseState.PROCESSING, ReleaseState.FAILED):
         raise ConflictError(
             f"The release is {release.state.value}; it has no files.",
             code=ErrorCode.RELEASE_NOT_READY,
             members={"job": release.job_id},
+        )
+    if needs_files and release.state is ReleaseState.ARCHIVED:
+        raise ConflictError(
+            "The files of this release were deleted; upload its content again.",
+            code=ErrorCode.RELEASE_NOT_READY,
         )
     return release.digest
 

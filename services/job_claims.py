@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Update, or_, select, update
+from sqlalchemy import ColumnElement, Update, or_, select, true, update
 
 from core.clock import utc_now
 from core.errors import ErrorCode
@@ -122,7 +122,7 @@ def extend(*, owner: str, job_ids: Collection[int]) -> int:
         )
 
 
-def take_back_lost(*, is_dead: Callable[[str], bool]) -> int:
+def take_back_lost(*, is_dead: Callable[[str], bool], queues: Sequence[str] | None = None) -> int:
     """Queue again what dead or silent workers had claimed; return how many jobs.
 
     A job whose workers died as often as it may be tried ends as failed: it may be what kills
@@ -130,10 +130,11 @@ def take_back_lost(*, is_dead: Callable[[str], bool]) -> int:
 
     Args:
         is_dead: tells of a worker by its name that it has certainly ended.
+        queues: only look at these; None means all.
     """
     found = db.session.execute(
         select(Job.id, Job.public_id, Job.fence, Job.lease_owner, Job.lease_until).where(
-            Job.state == JobState.RUNNING
+            Job.state == JobState.RUNNING, _is_in(queues)
         )
     ).all()
     end_reading()
@@ -233,21 +234,26 @@ def owners() -> set[str]:
 
 
 @repeatable()
-def ring_again() -> int:
+def ring_again(*, queues: Sequence[str] | None = None) -> int:
     """Ring for what is due and unclaimed although its bell rang a while ago, or never did.
 
-    So a broker that loses everything loses no job. Returns how many bells were rung.
+    So a broker that loses everything loses no job. Returns how many bells were rung; with
+    `queues` only those of these queues are.
     """
     now = utc_now()
     unheard = or_(Job.heartbeat_at.is_(None), Job.heartbeat_at < now - RING_AGAIN_AFTER)
     query = select(Job).where(Job.state == JobState.QUEUED, Job.run_at <= now, unheard)
-    query = query.order_by(Job.run_at, Job.id).limit(RUNG_AT_ONCE)
+    query = query.where(_is_in(queues)).order_by(Job.run_at, Job.id).limit(RUNG_AT_ONCE)
     with transaction() as session:
         found = session.scalars(query.with_for_update(skip_locked=True)).all()
         for job in found:
             job.heartbeat_at = now
             announce(job=job)
     return len(found)
+
+
+def _is_in(queues: Sequence[str] | None) -> ColumnElement[bool]:
+    return true() if queues is None else Job.queue.in_(queues)
 
 
 def lease() -> timedelta:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 
 from core.clock import monotonic, utc_now
 from core.errors import DomainError, ErrorCode, UnavailableError
@@ -51,6 +51,8 @@ class JobRun:
         self.actor: Actor = job_actors.actor_of(job)
         self.is_finished = False
         self.was_stopped = False
+        self.has_begun = False
+        """True once the effect began: a cancel comes too late, and the job ends as succeeded."""
         self._claim = claim
         self._job = job
         self._is_stopping = is_stopping
@@ -102,16 +104,30 @@ class JobRun:
             raise JobStoppedError
 
     def hold(self) -> None:
-        """Make sure, inside an open unit of work, that the claim still holds when it commits.
+        """Make sure, inside an open unit of work, that what it writes may still be written.
 
-        For effects that come before the end of the job; they must bear being done twice.
+        The claim holds until it commits, nobody cancelled, and `actor` is looked up once more;
+        what that one may do is for the caller to check. For effects that come before the end of
+        the job; they must bear being done twice.
 
         Raises:
             JobStoppedError: cancelled or lost.
+            DomainError: whoever asked may not any more.
         """
         job = job_claims.locked(self._claim)
-        if job is None or job.cancel_requested:
+        if job is None or (job.cancel_requested and not self.has_begun):
             raise JobStoppedError
+        self.actor = job_actors.actor_of(self._job)
+
+    def begin_effect(self) -> None:
+        """`hold` for an effect of several steps: once it began, a cancel comes too late.
+
+        Raises:
+            JobStoppedError: cancelled or lost.
+            DomainError: whoever asked may not any more.
+        """
+        self.hold()
+        self.has_begun = True
 
     @contextmanager
     def finishing(self) -> Iterator[Finish]:
@@ -119,20 +135,21 @@ class JobRun:
 
         The fence is checked first and the row is then locked, so of several copies of a job one
         gets through, and a cancelled one never does. The rights of whoever asked are looked up
-        once more.
+        once more. After `begin_effect` only the fence is left to check: what was done is told.
 
         Raises:
             JobStoppedError: cancelled, lost or done already.
             DomainError: whoever asked may not any more.
         """
-        self.actor = job_actors.actor_of(self._job)
         finish = Finish()
         with transaction() as session:
-            statement = job_claims.if_held(self._claim).where(
-                Job.state == JobState.RUNNING, Job.cancel_requested.is_(False)
-            )
+            statement = job_claims.if_held(self._claim).where(Job.state == JobState.RUNNING)
+            if not self.has_begun:
+                statement = statement.where(Job.cancel_requested.is_(False))
             if not changed_rows(statement.values(_success())):
                 raise JobStoppedError
+            if not self.has_begun:
+                self.actor = job_actors.actor_of(self._job)
             yield finish
             session.flush()  # the effect comes before the result that tells of it
             session.execute(job_claims.if_held(self._claim).values(result=finish.result))
@@ -150,6 +167,7 @@ def carry_out(*, claim: Claim, is_stopping: Callable[[], bool] = lambda: False) 
     end_reading()
     if job is None or job.fence != claim.fence:
         return
+    db.session.expunge(job)  # what was asked for stays readable when the row goes with its site
     kind = find_kind(job.kind)
     started = monotonic()
     try:
@@ -162,12 +180,22 @@ def carry_out(*, claim: Claim, is_stopping: Callable[[], bool] = lambda: False) 
         _fail(claim, error)
     except Exception as error:
         # A process boundary: one failing job must not end the worker.
-        logger.exception("job attempt failed", extra={"job": claim.public_id, "kind": job.kind})
+        if _is_held(claim):
+            logger.exception("job attempt failed", extra={"job": claim.public_id, "kind": job.kind})
         _try_later(claim, kind, as_domain_error(error) or _unexpected())
     finally:
         end_reading()
         took = round((monotonic() - started) * 1000)
         logger.info("job done", extra={"job": claim.public_id, "kind": job.kind, "ms": took})
+
+
+def _is_held(claim: Claim) -> bool:
+    """Tell whether the job is still there and ours; rows go away with their site."""
+    end_reading()
+    held = select(Job.id).where(Job.id == claim.job_id, Job.fence == claim.fence)
+    found = db.session.scalar(held)
+    end_reading()
+    return found is not None
 
 
 def _attempt(run: JobRun, kind: JobKind | None, claim: Claim) -> None:
@@ -196,6 +224,7 @@ def _success() -> dict[str, object]:
     return {
         "state": JobState.SUCCEEDED,
         "finished_at": utc_now(),
+        "progress_done": func.coalesce(Job.progress_total, Job.progress_done),
         "key": None,
         "lease_owner": None,
         "lease_until": None,

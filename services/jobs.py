@@ -134,7 +134,8 @@ def visible_jobs(*, actor: Actor) -> Select[Job]:
 def cancel(*, actor: Actor, public_id: str) -> Job:
     """Stop a job: a waiting one at once, a running one at its next good moment.
 
-    Once this has returned the job has no effect any more, unless it had it before.
+    Once this has returned the job begins no effect any more. One that had begun is finished, and
+    the job then ends as succeeded.
 
     Raises:
         NotFoundError: there is no such job, or it may not be seen.

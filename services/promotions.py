@@ -1,5 +1,6 @@
 """Promotions: the only thing that moves the pointer of an environment."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 
@@ -33,6 +34,7 @@ from services.transaction import repeatable, transaction
 WRITE = ("sites:read", "promotions:write")
 ON_PURPOSE = frozenset({Via.SESSION, Via.CLI})
 """How people come in. What anything else does is automation, and a rollback's hold stops it."""
+Guard = Callable[[], object]
 SORTABLE = {"number": Promotion.number, "created_at": Promotion.created_at}
 
 
@@ -126,7 +128,9 @@ def promotions_of(*, site: Site) -> Select[Promotion]:
     return select(Promotion).where(Promotion.site_id == site.id)
 
 
-def promote(*, actor: Actor, slug: str, order: PromotionOrder) -> Promotion:
+def promote(
+    *, actor: Actor, slug: str, order: PromotionOrder, guard: Guard | None = None
+) -> Promotion:
     """Make an environment show a release.
 
     The switch is one rename; visitors see the old release or the new one, never a mix. When the
@@ -134,6 +138,9 @@ def promote(*, actor: Actor, slug: str, order: PromotionOrder) -> Promotion:
 
     Where a policy asks for approval, the promotion that comes back waits for it, unless somebody
     has approved it already.
+
+    `guard` is called in the unit of work from which there is no way back; what it raises keeps
+    the promotion from beginning.
 
     Raises:
         ForbiddenError: promotions:write is missing on this site or environment.
@@ -151,10 +158,13 @@ def promote(*, actor: Actor, slug: str, order: PromotionOrder) -> Promotion:
         environment = plans.environment_named(site=site, name=order.to, pointer="/to")
         if approval_rules.is_protected(environment=environment):
             _require_no_hold(actor, environment)
+            if guard is not None:
+                with transaction():
+                    guard()
             return approval(actor=actor, site=site, environment=environment, order=order)
     with switching.environment_turn(slug=slug, environment=order.to):
         recovery.settle(site=site, environment_name=order.to)
-        promotion = _begin(actor, site, environment_id, order)
+        promotion = _begin(actor, site, environment_id, order, guard)
         watch.lap("check")
         if promotion.result is PromotionResult.UNCHANGED:
             return promotion
@@ -257,9 +267,17 @@ def _find(actor: Actor, slug: str, order: PromotionOrder) -> tuple[Site, int]:
 
 
 @repeatable()
-def _begin(actor: Actor, site: Site, environment_id: int, order: PromotionOrder) -> Promotion:
+def _begin(
+    actor: Actor,
+    site: Site,
+    environment_id: int,
+    order: PromotionOrder,
+    guard: Guard | None = None,
+) -> Promotion:
     try:
         with transaction():
+            if guard is not None:
+                guard()
             environment = switching.locked_environment(environment_id=environment_id)
             candidate, source = _candidate(site, environment, order)
             switching.lock_release(candidate)

@@ -93,36 +93,51 @@ def targets_of(*, actor: Actor, slug: str, to: str | None) -> Targets:
     return _targets(actor, site, to)
 
 
-def publish(*, actor: Actor, slug: str, upload: Upload, targets: Targets) -> PublishedUpload:
+def publish(
+    *,
+    actor: Actor,
+    slug: str,
+    upload: Upload,
+    targets: Targets,
+    guard: promotions.Guard | None = None,
+) -> PublishedUpload:
     """Show a received upload where it is wanted.
+
+    Args:
+        actor: who uploaded.
+        slug: the site.
+        upload: what was received.
+        targets: where it is wanted.
+        guard: see `promotions.promote`.
 
     Raises:
         ConflictError: the promotion that was asked for is refused; the release stays.
     """
-    site = access.find_site(actor=actor, slug=slug, scopes=releases.WRITE)
-    release_id, number = upload.release.id, upload.release.number
-    drift.look_again(site_id=site.id)
-    with _release_named(number):
-        published = [
-            promotion
-            for name in targets.automatic
-            if (promotion := _publish(actor, site, name, release_id)) is not None
-        ]
-        promotion = None
+    published: list[Promotion] = []
+    promotion = None
+    with _kept_named(upload.release.number, published):
+        site = access.find_site(actor=actor, slug=slug, scopes=releases.WRITE)
+        release_id, number = upload.release.id, upload.release.number
+        drift.look_again(site_id=site.id)
+        for name in targets.automatic:
+            move = _publish(actor, site, name, release_id, guard)
+            published += [move] if move is not None else []
         if targets.asked is not None:
             order = PromotionOrder(to=targets.asked, release=number)
-            promotion = promotions.promote(actor=actor, slug=slug, order=order)
+            promotion = promotions.promote(actor=actor, slug=slug, order=order, guard=guard)
     return PublishedUpload(upload=upload, published=tuple(published), promotion=promotion)
 
 
 @contextmanager
-def _release_named(number: int) -> Iterator[None]:
-    """Say in a refusal that the upload itself was kept, and under which number."""
+def _kept_named(number: int, published: list[Promotion]) -> Iterator[None]:
+    """Say in a refusal that the upload itself was kept, under which number, and where it shows."""
     try:
         yield
     except DomainError as error:
+        names = [promotion.to_environment for promotion in published]
+        shown = f" and published to {', '.join(names)}" if names else ""
         error.members.setdefault("release", number)
-        error.detail = f"The upload was kept as release {number}. {error.detail}"
+        error.detail = f"The upload was kept as release {number}{shown}. {error.detail}"
         raise
 
 
@@ -151,7 +166,9 @@ def _publishes(environment: Environment) -> bool:
     return is_automatic and not approval_rules.is_protected(environment=environment)
 
 
-def _publish(actor: Actor, site: Site, name: str, release_id: int) -> Promotion | None:
+def _publish(
+    actor: Actor, site: Site, name: str, release_id: int, guard: promotions.Guard | None = None
+) -> Promotion | None:
     """Publish one release to one environment; None when a lock, a hold or a newer one stops it.
 
     Publications take turns, and one that finds something newer live leaves it there, so that
@@ -163,7 +180,7 @@ def _publish(actor: Actor, site: Site, name: str, release_id: int) -> Promotion 
     ):
         try:
             recovery.settle(site=site, environment_name=name)
-            promotion = _begin(actor, site, name, release_id)
+            promotion = _begin(actor, site, name, release_id, guard)
         except ConflictError as error:
             if error.code is ErrorCode.DRIFT_DETECTED:
                 return None
@@ -175,9 +192,13 @@ def _publish(actor: Actor, site: Site, name: str, release_id: int) -> Promotion 
 
 
 @repeatable()
-def _begin(actor: Actor, site: Site, name: str, release_id: int) -> Promotion | None:
+def _begin(
+    actor: Actor, site: Site, name: str, release_id: int, guard: promotions.Guard | None = None
+) -> Promotion | None:
     try:
         with transaction() as session:
+            if guard is not None:
+                guard()
             found = plans.environment_named(site=site, name=name, pointer="?to")
             environment = session.get_one(
                 Environment, found.id, with_for_update=True, populate_existing=True

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 
 from core.clock import utc_now
-from core.errors import ConflictError, ErrorCode
+from core.errors import ConflictError, ErrorCode, UnavailableError
 from core.extensions import site_store
 from models.engine import db
 from models.environments import Environment
@@ -24,6 +24,7 @@ from storage.errors import ReleaseInUseError, ReleaseMissingError
 from storage.locks import LockBusyError, file_lock, release_lock_path
 
 PRUNE = ("sites:read", "sites:write")
+DELETE = ("sites:read", "releases:write")
 DEFAULT_KEEP = 10
 UPLOAD_WAIT_SECONDS = 2.0
 DEFAULT_OLDER_THAN_DAYS = 30
@@ -34,6 +35,19 @@ ASKED = (
     RequestState.EXECUTING,
 )
 _IDS_AT_ONCE = 500
+
+
+Guard = Callable[[], object]
+Later = Callable[[Site, Release], object]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extent:
+    """How much there is to do: releases to delete, their files, and those of all that stay."""
+
+    releases: int
+    files: int
+    files_staying: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,13 +67,14 @@ def prune(
     older_than_days: int = DEFAULT_OLDER_THAN_DAYS,
     dry_run: bool = False,
     advance: Callable[[int, int], object] = lambda _done, _total: None,
+    guard: Guard | None = None,
 ) -> Pruned:
     """Delete the files of releases that are neither recent nor needed.
 
     Kept are the newest `keep`, whatever is younger than `older_than_days`, and everything that
     is live, the previous release of an environment, pinned, or being promoted. The rows stay as
     `archived`, so that the history reads on. `advance` is told how many of how many are done,
-    and may end the work by raising.
+    and may end the work by raising. So may `guard`, in the unit of work that archives a release.
     """
     site = access.find_site(actor=actor, slug=slug, scopes=PRUNE)
     ready = _ready(site)
@@ -76,7 +91,7 @@ def prune(
     for done, (number, latest) in enumerate(wanted):
         advance(done, len(wanted))
         try:
-            outcome = _archive(actor, site, number, latest)
+            outcome = _archive(actor, site, number, latest, guard=guard)
         except LockBusyError:
             break  # the next time will find the rest
         if outcome is not None:
@@ -85,10 +100,29 @@ def prune(
     return _pruned(numbers, deleted, freed)
 
 
-def doomed(*, actor: Actor, slug: str, keep: int, older_than_days: int) -> list[int]:
-    """Return the numbers of the releases that pruning would delete."""
+def extent_of_pruning(*, actor: Actor, slug: str, keep: int, older_than_days: int) -> Extent:
+    """Return how much pruning would have to do."""
     site = access.find_site(actor=actor, slug=slug, scopes=PRUNE)
-    return [release.number for release in _doomed(site, _ready(site), keep, older_than_days)]
+    ready = _ready(site)
+    return _extent(ready, _doomed(site, ready, keep, older_than_days))
+
+
+def extent_of_deleting(*, actor: Actor, slug: str, number: int) -> Extent:
+    """Return how much deleting one release would have to do.
+
+    Raises:
+        NotFoundError: site or release do not exist or may not be seen.
+    """
+    site = access.find_site(actor=actor, slug=slug, scopes=DELETE)
+    return _extent(_ready(site), [find_release(site=site, number=number)])
+
+
+def _extent(ready: Sequence[Release], going: Sequence[Release]) -> Extent:
+    return Extent(
+        releases=len(going),
+        files=sum(release.file_count for release in going),
+        files_staying=sum(release.file_count for release in ready if release not in going),
+    )
 
 
 def _pruned(numbers: list[int], deleted: set[int], freed_bytes: int) -> Pruned:
@@ -99,20 +133,23 @@ def _pruned(numbers: list[int], deleted: set[int], freed_bytes: int) -> Pruned:
     )
 
 
-def delete_release(*, actor: Actor, slug: str, number: int) -> None:
+def delete_release(*, actor: Actor, slug: str, number: int, later: Later | None = None) -> None:
     """Delete the files of one release; its row stays as `archived`.
+
+    With `later` the files stay for `remove_files`, and it is called with the site and the release
+    in the unit of work that archives it, to see to that.
 
     Raises:
         NotFoundError: site or release do not exist or may not be seen.
         ConflictError: `release_protected`, with the reasons.
     """
-    site = access.find_site(actor=actor, slug=slug, scopes=("sites:read", "releases:write"))
+    site = access.find_site(actor=actor, slug=slug, scopes=DELETE)
     release = find_release(site=site, number=number)
     if release.state in (ReleaseState.ARCHIVED, ReleaseState.FAILED):
         return
     reasons = _reasons(site, release)
     latest = release.latest_submission_id
-    if not reasons and not _is_archived(actor, site, number, latest):
+    if not reasons and not _is_archived(actor, site, number, latest, later):
         again = find_release(site=site, number=number)
         if again.state is ReleaseState.ARCHIVED:
             return
@@ -125,14 +162,48 @@ def delete_release(*, actor: Actor, slug: str, number: int) -> None:
         )
 
 
-def _is_archived(actor: Actor, site: Site, number: int, latest: int | None) -> bool:
+def remove_files(*, site_id: int, number: int) -> None:
+    """Delete the files of a release that is archived; what was uploaded again since then stays.
+
+    Raises:
+        UnavailableError: an upload to the site is running, perhaps over a slow line.
+    """
+    site = db.session.get(Site, site_id)
+    if site is None:
+        return
+    slug = site.slug
+    end_reading()
+    lock = release_lock_path(site_store().layout.root, slug)
     try:
-        return _archive(actor, site, number, latest) is not None
+        with file_lock(lock, wait_seconds=UPLOAD_WAIT_SECONDS):
+            release = find_release(site=site, number=number)
+            db.session.refresh(release)
+            state, digest = release.state, release.digest
+            end_reading()
+            if state is ReleaseState.ARCHIVED:
+                _delete_files(site, number, slug, digest)
+    except LockBusyError as error:
+        raise UnavailableError("An upload to this site is running.") from error
+
+
+def _is_archived(
+    actor: Actor, site: Site, number: int, latest: int | None, later: Later | None
+) -> bool:
+    try:
+        return _archive(actor, site, number, latest, later=later) is not None
     except LockBusyError:
         return False
 
 
-def _archive(actor: Actor, site: Site, number: int, latest: int | None) -> int | None:
+def _archive(
+    actor: Actor,
+    site: Site,
+    number: int,
+    latest: int | None,
+    *,
+    guard: Guard | None = None,
+    later: Later | None = None,
+) -> int | None:
     """Mark a release archived, then delete its files; None when it came into use meanwhile.
 
     So it did when `latest` is not its latest submission any more: somebody wants it again.
@@ -146,6 +217,8 @@ def _archive(actor: Actor, site: Site, number: int, latest: int | None) -> int |
     with file_lock(lock, wait_seconds=UPLOAD_WAIT_SECONDS):
         shown = set(store.pointers(slug).values())
         with transaction() as session:
+            if guard is not None:
+                guard()
             found = find_release(site=site, number=number)
             release = session.get_one(
                 Release, found.id, with_for_update=True, populate_existing=True
@@ -168,16 +241,23 @@ def _archive(actor: Actor, site: Site, number: int, latest: int | None) -> int |
                 before={"state": ReleaseState.READY.value},
                 after={"state": ReleaseState.ARCHIVED.value},
             )
+            if later is not None:
+                later(site, release)
         hosts.remove(names=[hosts.release_host(slug=slug, digest=digest)])
-        try:
-            return store.delete_release(slug, digest)
-        except ReleaseMissingError:
-            return 0
-        except ReleaseInUseError:
-            # A rollback on disk alone returned to it a moment ago; recovery imports that.
-            _revive(site, number)
-            hosts.point_release(slug=slug, digest=digest)
-            return None
+        return 0 if later is not None else _delete_files(site, number, slug, digest)
+
+
+def _delete_files(site: Site, number: int, slug: str, digest: str) -> int | None:
+    """Delete the tree of an archived release; the bytes freed, None when it is shown again."""
+    try:
+        return site_store().delete_release(slug, digest)
+    except ReleaseMissingError:
+        return 0
+    except ReleaseInUseError:
+        # A rollback on disk alone returned to it a moment ago; recovery imports that.
+        _revive(site, number)
+        hosts.point_release(slug=slug, digest=digest)
+        return None
 
 
 def _revive(site: Site, number: int) -> None:

@@ -11,7 +11,13 @@ from typing import Any
 from sqlalchemy import select, update
 
 from core.clock import utc_now
-from core.errors import ConflictError, DomainError, ErrorCode, OperationFailedError
+from core.errors import (
+    ConflictError,
+    DomainError,
+    ErrorCode,
+    OperationFailedError,
+    UnavailableError,
+)
 from core.extensions import site_store
 from core.ids import hash_secret, new_public_id
 from core.jobs import JobKind, Queue
@@ -141,7 +147,7 @@ def process(run: JobRun) -> None:
         automatic=tuple(name for name in targets.automatic if name not in moved),
         asked=None if targets.asked in moved else targets.asked,
     )
-    outcome = _publish(run.actor, slug, uploaded, left)
+    outcome = _publish(run, slug, uploaded, left)
     published = [*(moved[name] for name in targets.automatic if name in moved), *outcome.published]
     promotion = outcome.promotion or moved.get(targets.asked or "")
     with run.finishing() as finish:
@@ -174,6 +180,7 @@ def _unpack(run: JobRun, release: Release, slug: str) -> Upload:
 
     def still_wanted() -> None:
         run.hold()
+        _check_rights(run, slug)
         _expect_files(release_id)
 
     return receiving.unpack(
@@ -185,6 +192,11 @@ def _unpack(run: JobRun, release: Release, slug: str) -> Upload:
         check=still_wanted,
         progress=advance,
     )
+
+
+def _check_rights(run: JobRun, slug: str) -> None:
+    """Refuse what whoever asked, as looked up a moment ago, may not do any more."""
+    publishing.targets_of(actor=run.actor, slug=slug, to=run.payload["to"])
 
 
 def _expect_files(release_id: int) -> None:
@@ -238,13 +250,27 @@ def _moved(release: Release, since: datetime) -> dict[str, Promotion]:
     return {promotion.to_environment: promotion for promotion in found}
 
 
-def _publish(actor: Actor, slug: str, uploaded: Upload, targets: Targets) -> PublishedUpload:
+def _publish(run: JobRun, slug: str, uploaded: Upload, targets: Targets) -> PublishedUpload:
+    """Publish all or nothing of it: who cancels after the first step began comes too late."""
+    if targets == Targets():
+        run.has_begun = True  # all that was wanted is done, only the end is not written
+        return PublishedUpload(upload=uploaded, published=(), promotion=None)
+
+    def still_wanted() -> None:
+        run.begin_effect()
+        _check_rights(run, slug)
+
     try:
-        return publishing.publish(actor=actor, slug=slug, upload=uploaded, targets=targets)
+        return publishing.publish(
+            actor=run.actor, slug=slug, upload=uploaded, targets=targets, guard=still_wanted
+        )
     except DomainError as error:
         promotion = error.members.get("promotion")
         if isinstance(promotion, Promotion):
             error.members["promotion"] = promotion.number
+        if error.code is ErrorCode.PROMOTION_IN_PROGRESS:
+            # Perhaps that of a copy of this job which sleeps: the next attempt sees how it ended.
+            raise UnavailableError(error.detail, code=error.code, members=error.members) from error
         raise
 
 

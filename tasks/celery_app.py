@@ -15,14 +15,13 @@ from celery.signals import worker_process_init, worker_shutting_down
 from flask import Flask
 from kombu.entity import Exchange
 from kombu.entity import Queue as BrokerQueue
-from kombu.exceptions import OperationalError
 
-from core.clock import monotonic
 from core.jobs import Queue
 from models.engine import db
 from services import job_claims
 from services.job_claims import Claim
 from tasks import hands
+from tasks.celery_bell import BROKER_SECONDS, CeleryBell
 
 logger = logging.getLogger("relevo.celery")
 
@@ -33,9 +32,6 @@ PROCESS = "relevo.celery_process"
 CHATTY = ("celery.worker.strategy", "celery.app.trace", "celery.beat")
 JOB_TASK = "relevo.job"
 LOOK_TASK = "relevo.look"
-LOOK_SECONDS = 5.0
-BROKER_SECONDS = 2.0
-PAUSE_SECONDS = 5.0
 JOB_ID = re.compile(r"[0-9A-Za-z]{22}")
 REDIS = ("redis", "rediss")
 
@@ -76,9 +72,9 @@ def make_celery(app: Flask, broker_url: str) -> Celery:
         beat_schedule={
             "look": {
                 "task": LOOK_TASK,
-                "schedule": LOOK_SECONDS,
+                "schedule": hands.LOOK_SECONDS,
                 # Nobody needs the one before the last.
-                "options": {"expires": 2 * LOOK_SECONDS},
+                "options": {"expires": 2 * hands.LOOK_SECONDS},
             }
         },
     )
@@ -87,6 +83,13 @@ def make_celery(app: Flask, broker_url: str) -> Celery:
     worker_shutting_down.connect(process.begin_to_stop, weak=False)
     worker_process_init.connect(process.forget_connections, weak=False)
     return celery
+
+
+def make_bell(celery: Celery) -> CeleryBell:
+    """Return the bell that tells workers of ours about jobs; opens no connection."""
+    # Imports the transport now: nobody's first job is to wait for that.
+    celery.connection_for_write().get_transport_cls()
+    return CeleryBell(celery, task=JOB_TASK, queue_name=broker_queue)
 
 
 def _add_tasks(celery: Celery, process: "CeleryProcess") -> None:
@@ -105,41 +108,6 @@ def _transport_options(broker_url: str) -> dict[str, object]:
     if not broker_url.startswith(REDIS):
         return {"confirm_publish": True}
     return {"socket_connect_timeout": BROKER_SECONDS, "socket_timeout": BROKER_SECONDS * 5}
-
-
-class CeleryBell:
-    """Sends the id of a job to the broker; while that is away, only the rows speak."""
-
-    def __init__(self, celery: Celery) -> None:
-        self._celery = celery
-        self._try_at = 0.0
-
-    def ring(self, *, job_id: str, queue: str) -> None:
-        """Send one message unless the broker failed a moment ago; never raises."""
-        if monotonic() < self._try_at:
-            return
-        try:
-            self._celery.send_task(
-                JOB_TASK, args=[job_id], queue=broker_queue(queue), retry=False, ignore_result=True
-            )
-        except (OperationalError, OSError) as error:
-            self._note_failure(error)
-
-    def problem(self) -> str | None:
-        """Say what is wrong with the broker, or None when it answers."""
-        try:
-            with self._celery.connection_for_write() as connection:
-                connection.ensure_connection(max_retries=1, timeout=BROKER_SECONDS)
-        except (OperationalError, OSError) as error:
-            self._note_failure(error)
-            return "The broker does not answer: jobs wait until it does."
-        self._try_at = 0.0
-        return None
-
-    def _note_failure(self, error: Exception) -> None:
-        self._try_at = monotonic() + PAUSE_SECONDS
-        cause = str(error).partition("\n")[0]
-        logger.warning("the broker does not answer", extra={"cause": cause})
 
 
 class CeleryProcess:
@@ -166,8 +134,7 @@ class CeleryProcess:
 
     def look(self) -> None:
         """Take back what dead workers had, and ring again for what is due and was not heard."""
-        hands.take_back_lost(self._app)
-        hands.attempt(self._app, "ring again", job_claims.ring_again)
+        hands.look_for_lost(self._app)
 
     def begin_to_stop(self, **_signal: object) -> None:
         """Let long jobs know that this worker is to end."""

@@ -19,7 +19,10 @@ ALL_QUEUES = tuple(queue.value for queue in Queue)
 
 
 class CeleryWorker:
-    """Takes messages of some queues; the one that takes `default` also keeps the time."""
+    """Takes messages of some queues, and looks after what is lost there.
+
+    The one that takes `default` also keeps the time.
+    """
 
     def __init__(self, app: Flask, celery: Celery, *, queues: Sequence[str] = ALL_QUEUES) -> None:
         self._app = app
@@ -31,6 +34,8 @@ class CeleryWorker:
         """Work until SIGTERM or SIGINT; what is in hand is finished or handed back."""
         clock = hands.Clock(self._app)
         beat = EmbeddedService(self._celery, thread=True, scheduler_cls=Scheduler, max_interval=1.0)
+        lookout = hands.Lookout(self._app, self._queues)
+        lookout.start()
         keeps_time = Queue.DEFAULT.value in self._queues
         if keeps_time:
             clock.start()
@@ -40,6 +45,7 @@ class CeleryWorker:
             self._celery.worker_main(self._arguments())
             # Not told to stop: a message that is no message at all ends Celery's worker.
             self._stopping.wait(PAUSE_SECONDS)
+        lookout.stop()
         if keeps_time:
             beat.stop()
             clock.stop()

@@ -20,6 +20,7 @@ from services.job_claims import Claim
 logger = logging.getLogger("relevo.worker")
 
 IDLE_SECONDS = 2.0
+LOOK_SECONDS = 5.0
 BEATS_PER_LEASE = 4
 LONGEST_BEAT_SECONDS = 15.0
 WEBHOOK_PLACES = 4
@@ -103,15 +104,23 @@ def attempt(app: Flask, what: str, work: Callable[[], object]) -> object:
             db.session.remove()
 
 
-def take_back_lost(app: Flask) -> None:
-    """Queue again what dead workers had claimed, and forget those."""
+def take_back_lost(app: Flask, queues: Sequence[str] | None = None) -> None:
+    """Queue again what dead workers had claimed, and forget those; None means all queues."""
     data_dir = settings_of(app).data_dir
     attempt(
         app,
         "take back",
-        lambda: job_claims.take_back_lost(is_dead=lambda name: is_dead(data_dir, name)),
+        lambda: job_claims.take_back_lost(
+            is_dead=lambda name: is_dead(data_dir, name), queues=queues
+        ),
     )
     attempt(app, "worker locks", lambda: forget_dead(data_dir, job_claims.owners()))
+
+
+def look_for_lost(app: Flask, queues: Sequence[str] | None = None) -> None:
+    """Take back what dead workers had, and ring again for what was not heard."""
+    take_back_lost(app, queues)
+    attempt(app, "ring again", partial(job_claims.ring_again, queues=queues))
 
 
 def run_chores(app: Flask, chores: Sequence[Chore] = background.CHORES) -> None:
@@ -182,6 +191,32 @@ class Clock:
         while not self._stopping.is_set():
             run_chores(self._app, PROMPT_CHORES)
             self._stopping.wait(PROMPT_SECONDS)
+
+
+class Lookout:
+    """Looks after the jobs of some queues, in a thread of its own, until it is stopped.
+
+    So a job is taken back whichever workers are left.
+    """
+
+    def __init__(self, app: Flask, queues: Sequence[str]) -> None:
+        self._app = app
+        self._queues = tuple(queues)
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._look, name="lookout", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop looking."""
+        self._stopped.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._stopped.wait(LOOK_SECONDS):
+            look_for_lost(self._app, self._queues)
 
 
 class Hands:

@@ -18,7 +18,6 @@ from tasks.bells import PipeListener
 
 logger = logging.getLogger("relevo.worker")
 
-LOOK_FOR_LOST_SECONDS = 5.0
 HAND_BACK_MARGIN_SECONDS = 3.0
 ALL_QUEUES = tuple(queue.value for queue in Queue)
 
@@ -58,7 +57,7 @@ class Worker:
 
     def _look_for_lost(self) -> None:
         if monotonic() >= self._lost_at:
-            self._lost_at = monotonic() + LOOK_FOR_LOST_SECONDS
+            self._lost_at = monotonic() + hands.LOOK_SECONDS
             hands.take_back_lost(self._app)
 
     def _start_next(self) -> bool:

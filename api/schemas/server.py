@@ -22,7 +22,14 @@ class LimitsOut(Schema):
     max_release_files = fields.Integer(required=True)
     max_file_bytes = fields.Integer(required=True)
     max_path_depth = fields.Integer(required=True)
+    inline_release_files = fields.Integer(required=True)
+    inline_release_bytes = fields.Integer(required=True)
+    inline_prune_files = fields.Integer(required=True)
     max_wait_seconds = fields.Integer(required=True)
+    max_listeners_per_user = fields.Integer(
+        required=True,
+        metadata={"description": "Of one process; 0 means a quarter of its places, at least 1."},
+    )
     access_token_minutes = fields.Integer(required=True)
     refresh_token_days = fields.Integer(required=True)
     session_max_days = fields.Integer(required=True)

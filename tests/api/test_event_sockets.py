@@ -31,7 +31,8 @@ HANDSHAKE = {
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serve(tmp_path_factory.mktemp("sockets"), CORS_ORIGINS=ORIGIN) as running:
+    options = {"CORS_ORIGINS": ORIGIN, "MAX_LISTENERS_PER_USER": "2"}
+    with serve(tmp_path_factory.mktemp("sockets"), **options) as running:
         running.people.user("ana")
         running.people.user("eve")
         with running.people.app.app_context():

@@ -22,7 +22,7 @@ PATIENCE_SECONDS = 20
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serve(tmp_path_factory.mktemp("streams")) as running:
+    with serve(tmp_path_factory.mktemp("streams"), MAX_LISTENERS_PER_USER="2") as running:
         for name in ("ana", "bob", "eve"):
             running.people.user(name)
         with running.people.app.app_context():

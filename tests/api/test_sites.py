@@ -5,11 +5,9 @@ from functools import partial
 import pytest
 
 from core.extensions import site_store
-from services import pruning
 from tests.api.refusals import pointers, refused_call
 from tests.factories import audit_actions, live, make_site, send
 from tests.people import People
-from tests.working import work_off
 
 FIELDS = {"slug", "name", "description", "url", "created_by", "created_at", "updated_at"}
 
@@ -269,24 +267,6 @@ def test_pruning_tells_first_and_deletes_then(inside: People) -> None:
 
     assert planned.status_code == done.status_code == 200
     assert planned.json == done.json == {"deleted": [3, 2], "kept": [4, 1], "freed_bytes": 8}
-
-
-def test_pruning_many_releases_is_a_job(inside: People, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pruning, "INLINE_RELEASES", 1)
-    make_site(main=("one",))
-    root = inside.caller("root")
-    for text in ("two", "three", "four"):
-        send(root, text, to="none")
-    order = {"keep": 1, "older_than_days": 0}
-
-    first = root.post("/sites/web/prune", order)
-    again = root.post("/sites/web/prune", order)
-    work_off()
-
-    assert (first.status_code, again.json) == (202, first.json)
-    job = root.get(f"/jobs/{first.json['job']}").json
-    assert (job["state"], job["progress"]["unit"]) == ("succeeded", "releases")
-    assert job["result"] == {"deleted": [3, 2], "kept": [4, 1], "freed_bytes": 8}
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import os
 import pickle
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,16 +19,18 @@ from sqlalchemy import select
 from app import create_app
 from config import load_settings
 from core.jobs import JobKind, Queue, register
+from core.waiting import wait_until
 from models.engine import Base, db
 from models.jobs import Job, JobState
 from services import job_claims, jobs
 from services.actors import system_actor
 from services.health import CheckState, readiness
 from services.transaction import transaction
+from tasks import celery_bell
 from tests import engines
 from tests.outages.redis_server import RedisServer, redis_server
 from tests.people import ENVIRONMENT
-from tests.prove.job_kinds import EFFECTS, KIND
+from tests.prove.job_kinds import EFFECTS, KIND, RELEASES_KIND
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 60
@@ -114,6 +117,23 @@ def test_a_broker_that_lost_everything_lost_no_job(
     with db.engine.connect() as connection:
         state = connection.scalar(select(Job.state).where(Job.public_id == job))
     assert state in (JobState.QUEUED, JobState.RUNNING, JobState.SUCCEEDED)
+
+
+def test_a_worker_of_one_queue_takes_back_what_was_lost_there(grown: Grown) -> None:
+    if RELEASES_KIND not in grown.app.extensions["relevo.job_kinds"]:
+        register(grown.app, JobKind(name=RELEASES_KIND, run=lambda _: None, queue=Queue.RELEASES))
+    with transaction():
+        job = jobs.enqueue(actor=system_actor(), kind=RELEASES_KIND, payload={}).public_id
+    owner = "of-this-host"
+    assert job_claims.claim_named(owner=owner, public_id=job) is not None
+    lock = grown.app.extensions["relevo.settings"].data_dir / "run" / "workers" / owner
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    lock.touch()  # nobody holds it: that worker is dead
+
+    with grown.worker("releases"):
+        assert ended(job)
+
+    assert grown.effects().count(job) == 1
 
 
 def test_a_queue_is_left_to_the_workers_that_take_it(grown: Grown) -> None:
@@ -208,3 +228,21 @@ def test_jobs_are_taken_while_the_broker_is_down_and_done_when_it_is_back(
     assert all(ended(job) for job in waiting)
     assert readiness().checks["broker"].state is CheckState.OK
     assert [grown.effects().count(job) for job in waiting] == [1, 1, 1]
+
+
+def test_a_broker_that_hangs_keeps_nobody_waiting(grown: Grown) -> None:
+    patience = 5 * celery_bell.PATIENCE_SECONDS  # for a busy machine; each call waited 10 s
+    grown.redis.pause()
+    try:
+        began = time.monotonic()
+        waiting = [grown.ask() for _ in range(5)]
+        state = readiness().checks["broker"].state
+        took = time.monotonic() - began
+    finally:
+        grown.redis.resume()
+
+    assert (state, len(waiting)) == (CheckState.DEGRADED, 5)
+    assert took < patience
+    assert wait_until(
+        lambda: readiness().checks["broker"].state is CheckState.OK, seconds=PATIENCE_SECONDS
+    )

@@ -46,6 +46,16 @@ class RedisServer:
             else:
                 return
 
+    def pause(self) -> None:
+        """Let it hang: it takes connections and answers nothing."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
     def stop(self) -> None:
         """Kill it."""
         if self._process is not None:

@@ -7,12 +7,13 @@ from flask import Flask
 from sqlalchemy import Column, Integer, MetaData, String, Table
 
 from app import create_app
-from core.jobs import JobKind, register
+from core.jobs import JobKind, Queue, register
 from models.engine import db
 from services.job_runs import JobRun
 
 KIND = "prove.count"
 LONG_KIND = "prove.long"
+RELEASES_KIND = "prove.releases"
 EFFECTS = Table(
     "prove_effects",
     MetaData(),
@@ -30,6 +31,7 @@ def make_app() -> Flask:
         app,
         JobKind(name=KIND, run=count, max_attempts=ATTEMPTS, pause_seconds=lambda _: 0.0),
         JobKind(name=LONG_KIND, run=count_late, max_attempts=ATTEMPTS),
+        JobKind(name=RELEASES_KIND, run=count, queue=Queue.RELEASES),
     )
     return app
 

@@ -1,6 +1,7 @@
-"""A worker process of the campaign: `work` like `relevo worker`, or `deliver` ids from input.
+"""A worker process of the campaign: `work [queue ...]` like `relevo worker`, or `deliver`.
 
-`deliver` claims each id it reads, as a message of a broker would, with several threads at once.
+`deliver` claims each id it reads from its input, as a message of a broker would, with several
+threads at once.
 """
 
 import sys
@@ -34,7 +35,8 @@ def deliver(app: Flask, ids: list[str]) -> None:
 def main() -> None:
     app = make_app()
     if sys.argv[1] == "work":
-        app.extensions["relevo.worker"]().run()
+        queues = {"queues": sys.argv[2:]} if sys.argv[2:] else {}
+        app.extensions["relevo.worker"](**queues).run()
     else:
         deliver(app, sys.stdin.read().split())
 
