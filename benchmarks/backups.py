@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import flask_migrate
 
 from app import create_app
 from benchmarks.measure import Line, seconds
+from cli.migrating import alembic_commands
 from config import load_settings
 from models.engine import db
 from services import installation_backups, installation_proof, installation_restores, publishing
@@ -41,7 +41,7 @@ def run(quick: bool) -> list[Line]:
                 lambda: installation_restores.restore(
                     actor=cli_actor(),
                     path=file,
-                    migrate=lambda revision: flask_migrate.upgrade(revision=revision),
+                    migrate=lambda revision: alembic_commands().upgrade(revision=revision),
                 )
             )
         copied = seconds(lambda: _copy(work / "source", work / "copy"))
@@ -72,7 +72,7 @@ def _installation(data_dir: Path) -> Iterator[None]:
 
 
 def _fill(count: int) -> None:
-    flask_migrate.upgrade()
+    alembic_commands().upgrade()
     ensure_roles()
     site_services.create_site(actor=cli_actor(), slug="web", name="Web")
     for number in range(RELEASES):
