@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-
 from app import create_app
 from benchmarks.measure import Line, seconds
 from cli.migrating import alembic_commands
