@@ -317,7 +317,7 @@ def test_a_failed_request_is_not_tried_again_after_the_approval_ran_out(town: Pe
 
 
 def test_every_move_has_its_words(town: People) -> None:
-    number = filed(town.caller("ana"), GENERAL | {"draft": True})
+    number = filed(town.caller("ana"), GENERAL)
 
     for action in Action:
         answer = move(town.caller("rex"), number, action.value)
