@@ -34,7 +34,7 @@ class Party(StrEnum):
 
     AUTHOR filed it. REQUESTER filed it and can still see its site, if it is about one. REVIEWER
     and OVERRIDER never include the author or who would benefit; REJECTER leaves out the author
-    only, as do VOTER, whose verdict on this revision counts, and ASSIGNEE.
+    only, as does VOTER, whose verdict on this revision counts. ASSIGNEE may be the author.
     """
 
     AUTHOR = "author"

@@ -151,16 +151,14 @@ class Viewer:
         if actor.user_id == request.requester_id:
             found.add(Party.AUTHOR)
             if self._belongs(request):
-                found.add(Party.REQUESTER)
+                found |= {Party.REQUESTER} | _assigned(actor, request)
             return frozenset(found)
         found.add(Party.REJECTER)
         if actor.user_id != request.beneficiary_id:
             found |= {Party.REVIEWER, Party.OVERRIDER}
         if review is not None:
             found.add(Party.VOTER)
-        if any(user.id == actor.user_id for user in request.assignees):
-            found.add(Party.ASSIGNEE)
-        return frozenset(found)
+        return frozenset(found | _assigned(actor, request))
 
     def _belongs(self, request: ChangeRequest) -> bool:
         if request.site_id is None:
@@ -178,6 +176,11 @@ class Viewer:
         if self.actor.user_id in (None, request.requester_id) or not waits:
             return None
         return request_verdicts.standing(actor=self.actor, request=request)
+
+
+def _assigned(actor: Actor, request: ChangeRequest) -> set[Party]:
+    is_assigned = any(user.id == actor.user_id for user in request.assignees)
+    return {Party.ASSIGNEE} if is_assigned else set()
 
 
 def requester_is_there(*, request: ChangeRequest) -> bool:

@@ -94,6 +94,23 @@ def test_who_is_assigned_resolves_what_is_approved_and_nothing_else(
     assert (done.json["state"], done.json["closed_reason"]) == ("completed", "hung up")
 
 
+def test_who_filed_it_calls_it_done_when_assigned_and_approved(town: People, ana: Caller) -> None:
+    assign(ana, "ana")
+    early = refused_call(partial(ana.post, f"{ONE}/resolve"), 409, "invalid_transition")
+    approve(town, "rita", "rolf")
+
+    assert "resolve" not in early["allowed_actions"]
+    assert ana.post(f"{ONE}/resolve").json["state"] == "completed"
+
+
+def test_in_an_installation_of_one_person_general_requests_are_finished(inside: People) -> None:
+    root = inside.caller("root")
+    number = filed(root, {"type": "general", "title": "Chairs", "assignees": ["root"]})
+
+    assert "resolve" in actions(root, number)
+    assert root.post(f"/requests/{number}/resolve").json["state"] == "completed"
+
+
 def test_a_token_resolves_with_requests_write_only(town: People, ana: Caller) -> None:
     assign(ana, "rex")
     approve(town, "rita", "rolf")
