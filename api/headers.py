@@ -11,7 +11,7 @@ from werkzeug.wsgi import ClosingIterator
 
 from api.routing import API_PREFIX, is_api_path
 from core.extensions import cors
-from core.logs import set_request_id
+from core.logs import new_request_id, set_request_id
 from core.settings import Settings
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class Envelope:
         The caller's own id counts when it is a plain word.
         """
         given = environ.get("HTTP_X_REQUEST_ID", "")
-        request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
+        request_id = given if _REQUEST_ID.fullmatch(given) else new_request_id()
         set_request_id(request_id)
 
         def start(status: str, headers: Headers, exc_info: Any = None) -> Callable[[bytes], object]:

@@ -6,6 +6,7 @@ half a request and fall silent then stop everybody else.
 
 import array
 import fcntl
+import os
 import re
 import socket
 import termios
@@ -15,7 +16,7 @@ from typing import Any
 from core.clock import monotonic
 
 LONGEST_HEAD_BYTES = 128 * 1024
-PEEK_BYTES = 4 * 1024
+READ_BYTES = 8 * 1024
 _HEAD_END = b"\r\n\r\n"
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,12})[ \t]*\r\n", re.IGNORECASE)
 _ASKS_FIRST = re.compile(rb"\r\nexpect:", re.IGNORECASE)
@@ -34,70 +35,82 @@ class Arrival(StrEnum):
 class Arriving:
     """What has come so far of the next request on a connection."""
 
-    def __init__(self, sock: socket.socket, *, seconds: float, small_body_bytes: int) -> None:
-        """Look at a connection.
+    def __init__(
+        self, sock: socket.socket, unreader: Any, *, seconds: float, small_body_bytes: int
+    ) -> None:
+        """Look after a connection.
 
         Args:
-            sock: the connection; bytes are looked at and stay there.
+            sock: the connection.
+            unreader: what gunicorn parses from; the head is read into it. Any: gunicorn's.
             seconds: how long a client may take to send what one waits for.
             small_body_bytes: a body up to this length is waited for too, a longer one is read
                 as it comes.
         """
         self._socket = sock
+        self._unreader = unreader
         self._seconds = seconds
         self._small_body_bytes = small_body_bytes
         self._deadline: float | None = None
         self._seen = 0
+        self._wakes_late = False
+        self.ready = 0
+        """How many bytes of the body can be read at once, when the request is complete."""
 
     def look(self) -> Arrival:
         """Tell how far it is; when PARTIAL the poller will wake when there is more."""
-        try:
-            head = self._socket.recv(PEEK_BYTES, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-            if len(head) == PEEK_BYTES and _HEAD_END not in head:
-                flags = socket.MSG_PEEK | socket.MSG_DONTWAIT
-                head = self._socket.recv(LONGEST_HEAD_BYTES, flags)
-        except BlockingIOError:
-            head = b""
-        except OSError:
-            return self._done()  # gunicorn finds the same, and closes
-        else:
-            if not head:
+        held: bytes = self._unreader.buf.getvalue()
+        if _HEAD_END not in held:
+            try:
+                data = self._socket.recv(READ_BYTES, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return self._wait_for(1, len(held))
+            except OSError:
+                return self._done()  # gunicorn finds the same, and closes
+            if not data:
                 return self._done()
-        missing = self._missing(head)
-        return self._done() if not missing else self._wait_for(missing)
+            self._unreader.buf.seek(0, os.SEEK_END)
+            self._unreader.buf.write(data)
+            held += data
+        return self._look_at(held)
 
-    def _missing(self, head: bytes) -> int:
-        """Return how many bytes there must be before a thread is worth it; 0 when they are."""
-        end = head.find(_HEAD_END)
+    def _look_at(self, held: bytes) -> Arrival:
+        end = held.find(_HEAD_END)
         if end < 0:
-            return 0 if len(head) >= LONGEST_HEAD_BYTES else len(head) + 1
-        start = head[: end + len(_HEAD_END)]
-        length = _LENGTH.search(start)
-        if length is None or _ASKS_FIRST.search(start):
-            return 0
+            too_long = len(held) >= LONGEST_HEAD_BYTES
+            return self._done() if too_long else self._wait_for(1, len(held))
+        head = held[: end + len(_HEAD_END)]
+        length = _LENGTH.search(head)
+        if length is None or _ASKS_FIRST.search(head):
+            return self._done()
         body_bytes = int(length[1])
-        wanted = len(start) + body_bytes
-        if body_bytes > self._small_body_bytes or len(head) >= wanted:
-            return 0
-        return 0 if _readable_bytes(self._socket) >= wanted else wanted
+        left = body_bytes - (len(held) - len(head))
+        if left <= 0 or body_bytes > self._small_body_bytes:
+            return self._done()
+        present = _readable_bytes(self._socket)
+        if present >= left:
+            return self._done(ready=left)
+        return self._wait_for(left, len(held) + present)
 
-    def _wait_for(self, wanted: int) -> Arrival:
+    def _wait_for(self, missing: int, present: int) -> Arrival:
         now = monotonic()
         if self._deadline is None:
             self._deadline = now + self._seconds
-        present = _readable_bytes(self._socket)
-        if self._seen and present <= self._seen:
+        elif present <= self._seen:
             return self._done()  # woken for nothing: the other side has closed
         if now >= self._deadline:
             return Arrival.LATE
         self._seen = present
-        # The poller wakes only for so many bytes; a head has one more at a time.
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, wanted)
+        if missing > 1:
+            self._wakes_late = True
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, missing)
         return Arrival.PARTIAL
 
-    def _done(self) -> Arrival:
-        if self._deadline is not None:
-            self._deadline, self._seen = None, 0
+    def _done(self, *, ready: int = 0) -> Arrival:
+        self.ready = ready
+        self._deadline, self._seen = None, 0
+        if self._wakes_late:
+            self._wakes_late = False
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
         return Arrival.COMPLETE
 
@@ -122,12 +135,13 @@ class PacedSocket:
         self._socket = sock
         self._seconds = seconds
         self._bytes_per_second = bytes_per_second
-        self.begin()
+        self.begin(ready=0)
 
-    def begin(self) -> None:
-        """Count anew, for the next request."""
+    def begin(self, *, ready: int) -> None:
+        """Count anew, for the next request, of which `ready` bytes need no waiting."""
         self._started = monotonic()
         self._received = 0
+        self._ready = ready
 
     def recv(self, size: int) -> bytes:
         """Return what comes next.
@@ -135,6 +149,10 @@ class PacedSocket:
         Raises:
             TimeoutError: nothing came, or too little.
         """
+        if self._ready > 0:
+            data: bytes = self._socket.recv(min(size, self._ready))
+            self._ready -= len(data)
+            return data
         earned = self._seconds + self._received / self._bytes_per_second
         left = self._started + earned - monotonic()
         if left <= 0:
@@ -142,7 +160,7 @@ class PacedSocket:
         for_answers = self._socket.gettimeout()
         self._socket.settimeout(min(left, self._seconds))
         try:
-            data: bytes = self._socket.recv(size)
+            data = self._socket.recv(size)
         finally:
             self._socket.settimeout(for_answers)
         self._received += len(data)

@@ -51,34 +51,30 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
 
     def handle(self, conn: Any) -> Any:
         """Answer a request that is there; give the connection back when it is not."""
-        if not (conn.initialized and conn.parser.unreader.buf.getvalue()):
-            arrival = self._arrival(conn)
-            if arrival is Arrival.LATE:
-                return False
-            if arrival is Arrival.PARTIAL:
-                return _DEFER
-        conn.data_ready = True
-        conn.init()
-        source = conn.parser.unreader
-        if isinstance(source.sock, PacedSocket):
-            source.sock.begin()
-        else:
-            source.sock = PacedSocket(
-                conn.sock,
-                seconds=patience.seconds,
-                bytes_per_second=patience.bytes_per_second,
-            )
+        if not hasattr(conn, "arriving"):
+            self._welcome(conn)
+        arriving: Arriving = conn.arriving
+        arrival = arriving.look()
+        if arrival is Arrival.LATE:
+            return False
+        if arrival is Arrival.PARTIAL:
+            return _DEFER
+        conn.parser.unreader.sock.begin(ready=arriving.ready)
         return super().handle(conn)
 
-    def _arrival(self, conn: Any) -> Arrival:
-        if not hasattr(conn, "arriving"):
-            conn.arriving = Arriving(
-                conn.sock,
-                seconds=patience.seconds,
-                small_body_bytes=patience.small_body_bytes,
-            )
-        arriving: Arriving = conn.arriving
-        return arriving.look()
+    def _welcome(self, conn: Any) -> None:
+        conn.data_ready = True  # gunicorn would let a thread wait for the first byte
+        conn.init()
+        unreader = conn.parser.unreader
+        conn.arriving = Arriving(
+            conn.sock,
+            unreader,
+            seconds=patience.seconds,
+            small_body_bytes=patience.small_body_bytes,
+        )
+        unreader.sock = PacedSocket(
+            conn.sock, seconds=patience.seconds, bytes_per_second=patience.bytes_per_second
+        )
 
     def finish_request(self, conn: Any, fs: Any) -> None:
         """Go on with a connection; what is not there yet has its own time, not keep-alive's."""

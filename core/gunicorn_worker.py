@@ -6,7 +6,6 @@ document is written here.
 
 import json
 import logging
-import secrets
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from http import HTTPStatus
@@ -17,13 +16,14 @@ from gunicorn.http.errors import ParseException
 
 from core.errors import ErrorCode
 from core.gunicorn_patience import PatientWorker, patience
-from core.logs import set_request_id
+from core.logs import new_request_id, set_request_id
 from core.problem_texts import PROBLEM_TEXTS
 
 logger = logging.getLogger(__name__)
 
 # After the answer gunicorn reads on to the end of the body, up to 64 KiB, to keep the connection.
 READ_ON_BYTES = 64 * 1024
+SHORT_ANSWER_BYTES = 32 * 1024
 ANNOUNCE_BODY = ("CONTENT-LENGTH", "TRANSFER-ENCODING")
 
 Environ = dict[str, Any]  # Any: whatever WSGI and gunicorn put there
@@ -103,7 +103,6 @@ class ApiWorker(PatientWorker):
         """Answer one request."""
         if any(name in ANNOUNCE_BODY for name, _ in req.headers):
             req.body = RequestBody(req)
-        conn.sock.settimeout(patience.seconds)  # for each piece of the answer
         try:
             return bool(super().handle_request(req, conn))
         except TimeoutError:
@@ -112,7 +111,7 @@ class ApiWorker(PatientWorker):
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """Let gunicorn find status and log line of what it refuses; the answer is ours."""
-        request_id = secrets.token_hex(16)
+        request_id = new_request_id()
         set_request_id(request_id)
         try:
             taken = _TakenAnswer()
@@ -123,7 +122,12 @@ class ApiWorker(PatientWorker):
             set_request_id(None)
 
     def _answer(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
-        answer = self._application(environ, start_response)
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            if not _is_short(headers):  # each piece must be taken in time
+                environ["gunicorn.socket"].settimeout(patience.seconds)
+            return start_response(status, headers, exc_info)
+
+        answer = self._application(environ, start)
         body = environ["wsgi.input"]
         if isinstance(body, RequestBody) and not body.is_used_up:
             body.request.force_close()
@@ -151,6 +155,12 @@ class ApiWorker(PatientWorker):
             f"X-Request-ID: {request_id}",
         )
         return "\r\n".join((*head, "", "")).encode() + content
+
+
+def _is_short(headers: list[tuple[str, str]]) -> bool:
+    """Tell whether an answer fits into the buffers on the way, so that nobody waits for it."""
+    length = next((value for name, value in headers if name == "Content-Length"), None)
+    return length is not None and int(length) <= SHORT_ANSWER_BYTES
 
 
 class _TakenAnswer:

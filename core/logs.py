@@ -2,6 +2,7 @@
 
 import json
 import logging
+import random
 import re
 import sys
 from contextvars import ContextVar
@@ -9,11 +10,13 @@ from contextvars import ContextVar
 from pythonjsonlogger.core import LogData
 from pythonjsonlogger.orjson import OrjsonFormatter
 
+from core.ids import API_TOKEN_PREFIX
 from core.settings import LogFormat, Settings
 
 REDACTED = "[redacted]"
-API_TOKEN_PATTERN = r"rlv_[0-9A-Za-z]{8,64}"
-JWT_PATTERN = r"eyJ[\w-]{5,}\.[\w-]{5,}\.[\w-]*"
+API_TOKEN_PATTERN = API_TOKEN_PREFIX + r"[0-9A-Za-z]{8,64}"
+JWT_PREFIX = "eyJ"
+JWT_PATTERN = JWT_PREFIX + r"[\w-]{5,}\.[\w-]{5,}\.[\w-]*"
 _CREDENTIAL = re.compile(f"{API_TOKEN_PATTERN}|{JWT_PATTERN}")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x85\u2028\u2029]|\n(?=\S)")
 
@@ -30,8 +33,15 @@ def set_request_id(value: str | None) -> None:
     _request_id.set(value)
 
 
+def new_request_id() -> str:
+    """Return an id that tells this request from others; nothing depends on nobody guessing it."""
+    return f"{random.getrandbits(128):032x}"  # noqa: S311  # nosec B311
+
+
 def redact(text: str) -> str:
     """Replace every API token and JWT in `text`."""
+    if API_TOKEN_PREFIX not in text and JWT_PREFIX not in text:
+        return text  # nearly always
     return _CREDENTIAL.sub(REDACTED, text)
 
 
@@ -46,6 +56,9 @@ def configure(settings: Settings) -> None:
     # Alembic tells at each look at the tables which dialect it found.
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.captureWarnings(capture=True)
+    # No line tells them, so they are not looked up for each (logging HOWTO, "Optimization").
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging.logAsyncioTasks = False
 
 
 class RedactingJsonFormatter(OrjsonFormatter):
