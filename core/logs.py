@@ -35,7 +35,7 @@ def set_request_id(value: str | None) -> None:
 
 def new_request_id() -> str:
     """Return an id that tells this request from others; nothing depends on nobody guessing it."""
-    return f"{random.getrandbits(128):032x}"  # noqa: S311  # nosec B311
+    return f"{random.getrandbits(128):032x}"  # nosec B311
 
 
 def redact(text: str) -> str:
