@@ -92,13 +92,12 @@ def text_field(longest: int, *, shortest: int = 0, **options: Any) -> fields.Str
 def _checks(
     longest: int, shortest: int, check: Callable[[str], object]
 ) -> list[Callable[[str], object]]:
-    length = validate.Length(shortest, longest)
-    return [length, check, _check_not_blank] if shortest else [length, check]
+    def check_words(value: str) -> None:
+        if shortest and value and not value.strip():
+            raise ValidationError("Must not be blank.")
+        check(value)
 
-
-def _check_not_blank(value: str) -> None:
-    if value and not value.strip():
-        raise ValidationError("Must not be blank.")
+    return [validate.Length(shortest, longest), check_words]
 
 
 def _check_line(value: str) -> None:

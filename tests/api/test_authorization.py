@@ -3,8 +3,10 @@ import re
 import pytest
 
 from api.operation import Operation, operation_of
+from core.clock import utc_now
 from core.extensions import site_store
 from core.settings import Settings
+from models.requests import ChangeRequest
 from services import promotions, publishing, requests, sites
 from services.actors import cli_actor
 from services.permissions import GLOBAL_SCOPES, PERMISSIONS
@@ -12,6 +14,7 @@ from services.promotions import PromotionOrder
 from services.releases import ReceiveOptions, UploadNote
 from services.request_payloads import GeneralPayload
 from services.requests import RequestOrder
+from services.transaction import transaction
 from services.users import deactivate
 from storage.packing import pack_directory
 from tests.api.authorization_table import CALLERS, PATH, TABLE, Rule, body_of
@@ -23,7 +26,7 @@ CELLS = [(key, caller) for key in TABLE for caller in CALLERS]
 @pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory) -> People:
     """An installation with somebody of every kind, the site `web` with a live release, and a
-    draft of a request about it by `root`.
+    draft of a request about it that `root` took back.
     """
     people = make_people(tmp_path_factory.mktemp("town"))
     for role in GLOBAL_ROLES:
@@ -35,7 +38,9 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> People:
     with people.app.app_context():
         _publish(people.app.extensions["relevo.settings"])
         wish = RequestOrder(title="Wish", site="web", payload=GeneralPayload(), draft=True)
-        requests.file_request(actor=people.actor("root"), order=wish)
+        number = requests.file_request(actor=people.actor("root"), order=wish).number
+        with transaction() as session:  # one that was taken back, so that others may see it
+            session.get_one(ChangeRequest, number).submitted_at = utc_now()
     people.members("web", **{f"{role}-user": role for role in SITE_ROLES})
     people.site("shop")
     return people
