@@ -20,6 +20,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from core.mail import SmtpServer, is_mail_address
+from core.secrets_file import KEY_NAMES, SECRETS_FILE, KeysFile
 from core.settings import DocsAccess, LogFormat, RunMode, Settings
 
 T = TypeVar("T")
@@ -28,7 +29,6 @@ MIB = 1024 * 1024
 GIB = 1024 * MIB
 ROOT_DIR = Path(__file__).resolve().parent
 MIN_KEY_BYTES = 32
-SECRETS_FILE = "secrets.env"
 LOCAL = "localhost"
 SAMPLE_KEYS = ("changethis", "change-me", "changeme", "secret", "top-secret", "example", "sample")
 DEVELOPMENT_ORIGINS = ("http://localhost:3000", "http://localhost:5173", "http://127.0.0.1:5173")
@@ -117,11 +117,14 @@ class SettingError(Exception):
     """A setting has a value that cannot be used; the message begins with its name."""
 
 
-def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
+def load_settings(
+    environ: Mapping[str, str] | None = None, *, keys: KeysFile | None = None
+) -> Settings:
     """Read every setting, check it and return the frozen result.
 
     Args:
         environ: replaces the process environment, for tests.
+        keys: count as if they were in DATA_DIR already.
 
     Raises:
         SettingError: a value is unusable, a secret is missing or weak in production, or a
@@ -130,10 +133,16 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     given = dict(os.environ if environ is None else environ)
     data_dir = Path(given.get("DATA_DIR") or DEFAULTS["DATA_DIR"]).expanduser().resolve()
     stored = {k: v for k, v in dotenv_values(data_dir / SECRETS_FILE).items() if v is not None}
+    stored |= keys.values if keys is not None else {}
     reader = _Reader({**DEFAULTS, **stored, **{k: v for k, v in given.items() if v != ""}})
     reader.refuse_unbuilt()
-    settings = _read(reader, data_dir)
-    _check_secrets(settings)
+    try:
+        settings = _read(reader, data_dir)
+        _check_secrets(settings)
+    except SettingError as error:
+        if keys is None or not str(error).startswith(KEY_NAMES):
+            raise
+        raise SettingError(f"{keys.path}: {error}") from None
     return settings
 
 

@@ -103,6 +103,7 @@ def _proxy() -> Check:
 def _count(response: Response) -> Response:
     metrics: Metrics = current_app.extensions[METRICS_EXTENSION]
     route, method = route_template(), request.method
-    metrics.requests.labels(method, route, str(response.status_code)).inc()
-    metrics.seconds.labels(method, route).observe(elapsed_seconds())
+    metrics.count(
+        method=method, route=route, status=str(response.status_code), seconds=elapsed_seconds()
+    )
     return response
