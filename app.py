@@ -13,6 +13,7 @@ from flask import Flask
 import api
 from config import load_settings
 from core import jobs, logs, restore_marker, waiting
+from core.keys_file import KeysFile
 from core.settings import Settings
 from models.engine import db, engine_options
 from models.registry import MODELS
@@ -31,16 +32,17 @@ class Application(Flask):
         return func
 
 
-def create_app(settings: Settings | None = None) -> Flask:
+def create_app(settings: Settings | None = None, *, keys: KeysFile | None = None) -> Flask:
     """Make the application.
 
     Args:
         settings: what to run with; read from the environment when left out.
+        keys: use these, which DATA_DIR does not have yet.
 
     Raises:
         SettingError: a setting cannot be used.
     """
-    settings = settings or load_settings()
+    settings = settings or load_settings(keys=keys)
     app = Application("relevo", root_path=str(settings.root_dir), static_folder=None)
     app.extensions["relevo.settings"] = settings
     app.extensions["relevo.store"] = SiteStore(settings.sites_root)

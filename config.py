@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from dotenv import dotenv_values
 from limits import parse as parse_rate
 
+from core.keys_file import KEY_NAMES, SECRETS_FILE, KeysFile
 from core.mail import SmtpServer, is_mail_address
 from core.settings import DocsAccess, LogFormat, RunMode, SettingError, Settings
 
@@ -28,7 +29,6 @@ GIB = 1024 * MIB
 ROOT_DIR = Path(__file__).resolve().parent
 MIN_KEY_BYTES = 32
 FERNET_KEY_BYTES = 32
-SECRETS_FILE = "secrets.env"
 LOCAL = "localhost"
 SAMPLE_KEYS = ("changethis", "change-me", "changeme", "secret", "top-secret", "example", "sample")
 DEVELOPMENT_ORIGINS = ("http://localhost:3000", "http://localhost:5173", "http://127.0.0.1:5173")
@@ -115,11 +115,14 @@ NOT_BUILT_YET: dict[str, str] = {
 }
 
 
-def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
+def load_settings(
+    environ: Mapping[str, str] | None = None, *, keys: KeysFile | None = None
+) -> Settings:
     """Read every setting, check it and return the frozen result.
 
     Args:
         environ: replaces the process environment, for tests.
+        keys: count as if they were in DATA_DIR already.
 
     Raises:
         SettingError: a value is unusable, a secret is missing or weak in production, or a
@@ -128,10 +131,16 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     given = dict(os.environ if environ is None else environ)
     data_dir = Path(given.get("DATA_DIR") or DEFAULTS["DATA_DIR"]).expanduser().resolve()
     stored = {k: v for k, v in dotenv_values(data_dir / SECRETS_FILE).items() if v is not None}
+    stored |= keys.values if keys is not None else {}
     reader = _Reader({**DEFAULTS, **stored, **{k: v for k, v in given.items() if v != ""}})
     reader.refuse_unbuilt()
-    settings = _read(reader, data_dir)
-    _check_secrets(settings)
+    try:
+        settings = _read(reader, data_dir)
+        _check_secrets(settings)
+    except SettingError as error:
+        if keys is None or not str(error).startswith(KEY_NAMES):
+            raise
+        raise SettingError(f"{keys.path}: {error}") from None
     return settings
 
 

@@ -1,9 +1,11 @@
 """`relevo backup`: save the whole installation into one file, and bring it back."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import click
+from flask.cli import ScriptInfo
 
 from cli.data_dir import data_dir_option
 from cli.documents import fields_of
@@ -11,7 +13,13 @@ from cli.migrating import migrate
 from cli.output import EXIT_CODES, Answer, answering, answering_always, json_option, size, table
 from cli.ownership import refuse_foreign_data_dir
 from cli.progress import Bars
-from core.secrets_file import adopt_secrets, save_secrets
+from core.keys_file import KeysFile
+from core.secrets_file import (
+    adopt_secrets,
+    read_secrets,
+    refuse_other_secrets,
+    save_secrets,
+)
 from core.settings import current_settings
 from services import (
     installation_backups,
@@ -92,32 +100,36 @@ def list_all(folder: Path | None) -> Answer:
 
 @command.command("restore", epilog=EXIT_CODES)
 @click.argument("file", type=FILE)
-@click.option("--keys", type=FILE, help="Put these keys into DATA_DIR first.")
+@click.option("--keys", type=FILE, help="Put these keys into DATA_DIR.")
 @click.option("--keep-sessions", is_flag=True, help="Leave sign-ins and links for passwords alive.")
 @data_dir_option
 @json_option
+@click.pass_context
 def restore(
-    file: Path, keys: Path | None, keep_sessions: bool, data_dir: Path, as_json: bool
+    context: click.Context,
+    file: Path,
+    keys: Path | None,
+    keep_sessions: bool,
+    data_dir: Path,
+    as_json: bool,
 ) -> None:
     """Bring FILE back into an empty DATA_DIR and an empty database, of any engine.
 
-    Nothing is touched unless everything in FILE is right. After an interruption repeat the same
-    command; until it has ended the server does not start. Sign-ins end, because those that were
-    ended after the backup must not come back to life.
+    Nothing is written unless everything in FILE and the keys are right. After an interruption
+    repeat the same command; until it has ended the server does not start. Sign-ins end, because
+    those that were ended after the backup must not come back to life.
     """
-    if keys is not None:
-        _adopt_keys(data_dir, keys)
-    _restored(
-        file=file,
-        keep_sessions=keep_sessions,
-        keys_in=data_dir if keys is not None else None,
-        as_json=as_json,
-    )
+    found = _read_keys(data_dir, keys) if keys is not None else None
+    if found is not None:
+        application = context.ensure_object(ScriptInfo)
+        if application.create_app is not None:
+            application.create_app = partial(application.create_app, keys=found)
+    _restored(file=file, keep_sessions=keep_sessions, keys=found, keys_in=data_dir, as_json=as_json)
 
 
 @answering_always
-def _restored(file: Path, keep_sessions: bool, keys_in: Path | None) -> Answer:
-    if keys_in not in (None, current_settings().data_dir):
+def _restored(file: Path, keep_sessions: bool, keys: KeysFile | None, keys_in: Path) -> Answer:
+    if keys is not None and keys_in != current_settings().data_dir:
         raise click.UsageError("Name another folder with DATA_DIR, not with --data-dir.")
     with Bars() as bars:
         made = installation_restores.restore(
@@ -125,6 +137,7 @@ def _restored(file: Path, keep_sessions: bool, keys_in: Path | None) -> Answer:
             path=file,
             migrate=migrate,
             keep_sessions=keep_sessions,
+            at_last=partial(adopt_secrets, keys_in, keys) if keys is not None else None,
             progress=bars,
         )
     lines = [
@@ -145,12 +158,14 @@ def _save_keys(path: Path) -> None:
         raise click.ClickException(f"there is no folder {path.parent}") from None
 
 
-def _adopt_keys(data_dir: Path, keys: Path) -> None:
+def _read_keys(data_dir: Path, path: Path) -> KeysFile:
     refuse_foreign_data_dir(data_dir)
     try:
-        adopt_secrets(data_dir, keys)
+        keys = read_secrets(path)
+        refuse_other_secrets(data_dir, keys)
     except ValueError as error:
         raise click.ClickException(str(error)) from None
+    return keys
 
 
 def _damage(damaged: Sequence[Damage]) -> list[str]:

@@ -7,8 +7,8 @@ from flask.cli import with_appcontext
 
 from cli.data_dir import data_dir_option
 from cli.ownership import refuse_foreign_data_dir
+from core.keys_file import SECRETS_FILE
 from core.secrets_file import (
-    SECRETS_FILE,
     fresh_secrets,
     make_secrets,
     retire_secrets,

@@ -5,6 +5,7 @@ from importlib import import_module
 from flask import Flask
 from flask.cli import ScriptInfo
 
+from core.keys_file import KeysFile
 from core.loading import loading
 from core.settings import Settings
 
@@ -28,9 +29,9 @@ class Start(ScriptInfo):
         return settings
 
 
-def _create_app() -> Flask:
+def _create_app(keys: KeysFile | None = None) -> Flask:
     with loading():
-        app = import_module("app").create_app()
+        app = import_module("app").create_app(keys=keys)
     if not isinstance(app, Flask):
         raise TypeError("app makes no application")
     return app

@@ -58,7 +58,6 @@ def configure(settings: Settings) -> None:
     logging.captureWarnings(capture=True)
     # No line tells them, so they are not looked up for each (logging HOWTO, "Optimization").
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    logging.logAsyncioTasks = False
 
 
 class RedactingJsonFormatter(OrjsonFormatter):

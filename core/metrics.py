@@ -27,7 +27,7 @@ class Metrics:
 
     def __init__(self, settings: Settings) -> None:
         self._folder = metrics_folder(settings)
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._is_prepared = False
         _write_to(self._folder)
         self.requests = Counter(
             "relevo_requests",
@@ -45,14 +45,22 @@ class Metrics:
 
     def count(self, *, method: str, route: str, status: int, seconds: float) -> None:
         """Count one answer."""
+        self._prepare()
         self.requests.labels(method, route, str(status)).inc()
         self.seconds.labels(method, route).observe(seconds)
 
     def render(self) -> bytes:
         """Return the sums of all processes in Prometheus' text format."""
+        self._prepare()
         registry = CollectorRegistry()
         multiprocess.MultiProcessCollector(registry, str(self._folder))  # type: ignore[no-untyped-call]
         return generate_latest(registry)
+
+    def _prepare(self) -> None:
+        """Make the folder when it is needed: a command writes nothing there."""
+        if not self._is_prepared:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._is_prepared = True
 
 
 def metrics_folder(settings: Settings) -> Path:

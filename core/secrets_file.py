@@ -7,8 +7,8 @@ from pathlib import Path
 
 from cryptography.fernet import Fernet
 
-SECRETS_FILE = "secrets.env"
-KEY_NAMES = ("SECRET_KEY", "JWT_KEYS", "FIELD_KEYS")
+from core.keys_file import KEY_NAMES, SECRETS_FILE, KeysFile
+
 KEY_BYTES = 32
 
 
@@ -77,24 +77,45 @@ def save_secrets(path: Path, values: Mapping[str, str]) -> None:
     _sync_folder(path.parent)
 
 
-def adopt_secrets(data_dir: Path, source: Path) -> bool:
-    """Take over keys that `save_secrets` wrote; returns whether they were written.
+def read_secrets(source: Path) -> KeysFile:
+    """Read keys that `save_secrets` wrote; whether they can be used shows when they are.
 
     Raises:
-        ValueError: DATA_DIR has other keys already, or the file has none.
+        ValueError: the file holds none, or is no such file; the message names it.
     """
-    wanted = {name: value for name, value in _read_lines(source).items() if name in KEY_NAMES}
-    if set(wanted) != set(KEY_NAMES):
+    try:
+        lines = _read_lines(source)
+    except (UnicodeDecodeError, OSError) as error:
+        raise ValueError(f"{source} cannot be read as a file of keys") from error
+    values = {name: value for name, value in lines.items() if name in KEY_NAMES}
+    if set(values) != set(KEY_NAMES):
         raise ValueError(f"{source} does not hold {', '.join(KEY_NAMES)}")
-    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return KeysFile(path=source, values=values)
+
+
+def refuse_other_secrets(data_dir: Path, keys: KeysFile) -> None:
+    """Refuse to put keys where others are.
+
+    Raises:
+        ValueError: DATA_DIR has other keys already.
+    """
     target = data_dir / SECRETS_FILE
-    if target.exists():
-        present = _read(data_dir)
-        if any(present.get(name) != value for name, value in wanted.items()):
-            raise ValueError(f"{target} holds other keys; move it away first")
-        return False
-    save_secrets(target, wanted)
-    return True
+    if not target.exists():
+        return
+    present = _read(data_dir)
+    if any(present.get(name) != value for name, value in keys.values.items()):
+        raise ValueError(f"{target} holds other keys; move it away first")
+
+
+def adopt_secrets(data_dir: Path, keys: KeysFile) -> None:
+    """Put keys into DATA_DIR unless they are there.
+
+    Raises:
+        ValueError: DATA_DIR has other keys already.
+    """
+    refuse_other_secrets(data_dir, keys)
+    if not (data_dir / SECRETS_FILE).exists():
+        save_secrets(data_dir / SECRETS_FILE, keys.values)
 
 
 def fresh_secrets() -> str:

@@ -4,7 +4,7 @@ import fcntl
 import os
 from pathlib import Path
 
-from core.secrets_file import SECRETS_FILE
+from core.keys_file import SECRETS_FILE
 
 LOCK_FILE = "serve.lock"
 

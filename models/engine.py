@@ -109,6 +109,12 @@ def _check_file(_dialect: Any, _record: Any, arguments: list[Any], _options: Any
         raise NoDatabaseError(f"There is no database at {name}.")
 
 
+def engine_name(bind: Engine | Connection) -> str:
+    """Return what the database behind a connection is called; needs one that was opened."""
+    dialect = bind.dialect
+    return "mariadb" if getattr(dialect, "is_mariadb", False) else dialect.name
+
+
 @compiles(CreateTable, "mysql")
 def _count_trailing_spaces(element: CreateTable, compiler: Any, **options: Any) -> str:
     """Let "web " differ from "web": the binary collation of that name pads with spaces.

@@ -24,6 +24,7 @@ from core.errors import (
 )
 from core.settings import current_settings
 from core.version import program_version
+from models.engine import engine_name
 from services import audit, installation_keys
 from services.actors import Actor
 from services.backup_format import HEADER, Header, Scope, Summary, TableCount, rows_name
@@ -172,7 +173,7 @@ class _Saving:
             scope=self._scope,
             relevo=program_version(),
             created_at=isoformat(utc_now()),
-            engine=connection.dialect.name,
+            engine=engine_name(connection),
             revision=_revision(connection),
             keys=installation_keys.fingerprints(),
             tables=tuple(present_tables(connection)),

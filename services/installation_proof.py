@@ -105,7 +105,7 @@ def describe(*, path: Path) -> Description:
     try:
         return _description(file)
     except BackupFileError as error:
-        raise _invalid([Problem("truncated", str(error))]) from error
+        raise _invalid([Problem(_word_for(file), str(error))]) from error
     except FormatError as error:
         raise _invalid([Problem("format", str(error))]) from error
     finally:
@@ -141,6 +141,11 @@ def _opened(path: Path) -> BackupFile:
         return BackupFile(path)
     except (FileNotFoundError, IsADirectoryError) as error:
         raise NotFoundError(f"There is no file {path}.") from error
+
+
+def _word_for(file: BackupFile) -> str:
+    """Return the word for a file that is not as it was written."""
+    return "truncated" if file.is_cut_off() else "altered"
 
 
 def _invalid(problems: Iterable[Problem]) -> InvalidInputError:
@@ -186,7 +191,7 @@ class _Proving:
             self._check_keys(description)
             self._walk(description)
         except BackupFileError as error:
-            self._note("altered" if description else "truncated", str(error))
+            self._note(_word_for(self._file), str(error))
         except FormatError as error:
             self._note("format", str(error))
         return Proof(

@@ -6,12 +6,13 @@ Killed in between it is repeated with the same command: what is there is compare
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import func, inspect, select, table, update
+from sqlalchemy.exc import OperationalError
 
 from core import restore_marker, serve_lock
 from core.clock import utc_now
@@ -19,7 +20,7 @@ from core.errors import ConflictError, ErrorCode, OperationFailedError
 from core.extensions import site_store
 from core.settings import current_settings
 from models.audit import AuditHead
-from models.engine import Base, db
+from models.engine import Base, NoDatabaseError, db, engine_name, no_file_made
 from models.releases import Release
 from models.roles import Role, role_inherits
 from models.sessions import UserSession
@@ -75,6 +76,7 @@ def restore(
     path: Path,
     migrate: Migrate,
     keep_sessions: bool = False,
+    at_last: Callable[[], object] | None = None,
     progress: Progress | None = None,
 ) -> RestoredInstallation:
     """Bring back what `installation_backups.create` saved.
@@ -85,6 +87,7 @@ def restore(
         migrate: brings the tables to a revision; the backup's own first, then the newest.
         keep_sessions: leave sign-ins and links for passwords alive. By default they end: those
             that were ended after the backup was made must not come back to life.
+        at_last: called when everything is back, before the server may start.
         progress: is told how far it is.
 
     Raises:
@@ -100,6 +103,7 @@ def restore(
     description = installation_proof.refuse_unsound(proof=proof)
     _refuse_rows_only(description)
     data_dir = current_settings().data_dir
+    _refuse_occupied(description)  # before even a lock is made, and again under it
     with stopped_server(data_dir=data_dir), closing(BackupFile(path)) as file:
         _refuse_occupied(description)
         restore_marker.put(data_dir, {"command": RESTORE, "file": path.name})
@@ -116,6 +120,8 @@ def restore(
         failpoints.hit(AFTER_ROWS)
         restored_places.show_all(file=file, contained=proof.contained)
         failpoints.hit(AFTER_PLACES)
+        if at_last is not None:
+            at_last()
         restore_marker.remove(data_dir)
     return _report(description, rows, keep_sessions=keep_sessions)
 
@@ -166,12 +172,17 @@ def _refuse_occupied(description: Description) -> None:
 
 
 def _row_counts(names: Iterable[str]) -> list[tuple[str, int]]:
-    with db.engine.connect() as connection:
-        present = set(inspect(connection).get_table_names())
-        return [
-            (name, connection.scalar(select(func.count()).select_from(table(name))) or 0)
-            for name in sorted(present.intersection(names))
-        ]
+    try:
+        with no_file_made(db.engine), db.engine.connect() as connection:
+            present = set(inspect(connection).get_table_names())
+            return [
+                (name, connection.scalar(select(func.count()).select_from(table(name))) or 0)
+                for name in sorted(present.intersection(names))
+            ]
+    except OperationalError as error:
+        if not isinstance(error.orig, NoDatabaseError):
+            raise
+        return []
 
 
 class _Files:
@@ -259,7 +270,7 @@ def _report(description: Description, rows: int, *, keep_sessions: bool) -> Rest
         file=description.file,
         created_at=header.created_at,
         from_engine=header.engine,
-        engine=db.engine.dialect.name,
+        engine=engine_name(db.engine),
         rows=rows,
         sites=summary.sites,
         releases=summary.releases,

@@ -157,7 +157,12 @@ class BackupFile:
         Raises:
             BackupFileError: the file does not begin like a backup.
         """
-        return self._member(0)
+        try:
+            return self._member(0)
+        except BackupFileError as error:
+            if self._has_seal():
+                raise
+            raise BackupFileError("The file is empty, or is no backup.") from error
 
     def seal(self) -> Seal:
         """Return the last member.
@@ -167,7 +172,7 @@ class BackupFile:
         """
         member = self._member(self.size_bytes - len(END) - 2 * BLOCK)
         if member.name != SEAL or self._pread(self.size_bytes - len(END), len(END)) != END:
-            raise BackupFileError("The file has no end: it was cut off, or is no backup.")
+            raise BackupFileError("The file does not end as a backup does.")
         try:
             return Seal(**json.loads(self.read(member)))
         except (ValueError, TypeError) as error:
@@ -187,6 +192,30 @@ class BackupFile:
         if hashlib.sha256(content).hexdigest() != seal.summary_sha256:
             raise BackupFileError("The summary is not the one that was sealed.")
         return content
+
+    def is_cut_off(self) -> bool:
+        """Tell whether the file ends before its end, or was never a backup.
+
+        What is neither has been changed. Looks at headers only, one after the other.
+        """
+        position, name = 0, ""
+        while name != SEAL:
+            try:
+                member = self._member(position)
+            except BackupFileError:
+                if position == 0:
+                    return not self._has_seal()
+                return self.size_bytes < position + BLOCK
+            name = member.name
+            position = member.offset + member.size_bytes + -member.size_bytes % BLOCK
+        return self.size_bytes < position + len(END)
+
+    def _has_seal(self) -> bool:
+        try:
+            self.seal()
+        except BackupFileError:
+            return False
+        return True
 
     def members(self) -> Iterator[Member]:
         """Walk over every member from the beginning to the seal, checking all that is between.

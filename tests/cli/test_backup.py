@@ -1,6 +1,7 @@
 """`relevo backup` as an operator uses it."""
 
 import json
+import re
 import stat
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from tests.cli.commands import Relevo, run_process
 from tests.installations import fill, installation, served
 from tests.installations import migrated as migrated
 from tests.installations import source as source
-from tests.people import ENVIRONMENT
+from tests.people import ENVIRONMENT, FIELD_KEY, KEY
 
 
 @pytest.fixture
@@ -69,13 +70,12 @@ def test_moving_with_the_keys_into_an_empty_folder(
     expected = served(source)
     relevo("backup", "create", tmp_path / "a.tar", "--keys", tmp_path / "keys.env")
     target = tmp_path / "target"
-    keys = {"SECRET_KEY": "", "JWT_KEYS": "", "FIELD_KEYS": ""}
 
     moved = run_process(
         *("backup", "restore", tmp_path / "a.tar", "--keys", tmp_path / "keys.env", "--json"),
         data_dir=target,
         DATABASE_URL="",
-        **keys,
+        **NO_KEYS,
     )
 
     assert moved.returncode == 0, moved.stderr
@@ -83,6 +83,57 @@ def test_moving_with_the_keys_into_an_empty_folder(
     assert stat.S_IMODE((target / "secrets.env").stat().st_mode) == 0o600
     with installation(target) as app:
         assert served(app) == expected
+
+
+NO_KEYS = {"SECRET_KEY": "", "JWT_KEYS": "", "FIELD_KEYS": ""}
+OTHER_KEYS = f"SECRET_KEY={KEY[::-1]}\nJWT_KEYS=a:{KEY[::-1]}\nFIELD_KEYS={FIELD_KEY}\n"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said", "exit_code"),
+    [
+        ("file", "not what it was", 1),
+        ("database", "is not empty", 1),
+        ("other keys", "SECRET_KEY is not the one", 1),
+        ("bad key", "keys.env: FIELD_KEYS cannot be", 2),
+        ("short key", "keys.env: SECRET_KEY", 2),
+        ("missing key", "keys.env does not hold", 1),
+        ("binary", "keys.env cannot be read", 1),
+    ],
+)
+def test_a_refused_restore_writes_nothing_and_the_right_one_follows(
+    relevo: Relevo, source: Flask, tmp_path: Path, spoil: str, said: str, exit_code: int
+) -> None:
+    file, keys, target = tmp_path / "a.tar", tmp_path / "keys.env", tmp_path / "target"
+    relevo("backup", "create", file, "--keys", keys)
+    sound, right = file.read_bytes(), keys.read_bytes()
+    lines = right.decode("ascii")
+    spoilt: dict[str, str | bytes] = {
+        "other keys": OTHER_KEYS,
+        "bad key": re.sub("FIELD_KEYS=.*", "FIELD_KEYS=x", lines),
+        "short key": re.sub("SECRET_KEY=.*", "SECRET_KEY=x", lines),
+        "missing key": re.sub("JWT_KEYS=.*", "", lines),
+        "binary": b"\xff\xfe\x00",
+    }
+    keys.write_bytes(_bytes(spoilt.get(spoil, right)))
+    if spoil == "file":
+        file.write_bytes(sound.replace(b"about about", b"about-about", 1))
+    full = source.extensions["relevo.settings"].database_url if spoil == "database" else ""
+    command = ("backup", "restore", file, "--keys", keys)
+
+    refused = run_process(*command, data_dir=target, **{**NO_KEYS, "DATABASE_URL": full})
+
+    assert (refused.returncode, said in refused.stderr) == (exit_code, True), refused.stderr
+    assert not target.exists() or list(target.iterdir()) == []
+    file.write_bytes(sound)
+    keys.write_bytes(right)
+    done = run_process(*command, data_dir=target, **{**NO_KEYS, "DATABASE_URL": ""})
+    assert done.returncode == 0, done.stderr
+    assert (target / "secrets.env").is_file()
+
+
+def _bytes(text: str | bytes) -> bytes:
+    return text.encode() if isinstance(text, str) else text
 
 
 def test_other_keys_in_the_folder_are_kept(relevo: Relevo, tmp_path: Path) -> None:
