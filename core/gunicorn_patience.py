@@ -14,7 +14,13 @@ from core.gunicorn_arrival import Arrival, Arriving, PacedSocket
 from core.settings import Settings
 
 GOODBYE_SECONDS = 2.0
+ANNOUNCE_BODY = ("CONTENT-LENGTH", "TRANSFER-ENCODING")
 DRAIN_BYTES = 64 * 1024
+
+
+def announces_body(request: Any) -> bool:
+    """Tell whether a request says that a body follows. Any: gunicorn is untyped."""
+    return any(name in ANNOUNCE_BODY for name, _ in request.headers)
 
 
 @dataclass
@@ -75,6 +81,12 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
         unreader.sock = PacedSocket(
             conn.sock, seconds=patience.seconds, bytes_per_second=patience.bytes_per_second
         )
+
+    def _keepalive_after(self, conn: Any, keepalive: bool) -> bool:
+        """Leave out the look for the rest of a body where none was announced."""
+        if keepalive and not announces_body(conn.parser.mesg):
+            return True
+        return bool(super()._keepalive_after(conn, keepalive))
 
     def finish_request(self, conn: Any, fs: Any) -> None:
         """Go on with a connection; what is not there yet has its own time, not keep-alive's."""

@@ -15,7 +15,7 @@ from gunicorn import util
 from gunicorn.http.errors import ParseException
 
 from core.errors import ErrorCode
-from core.gunicorn_patience import PatientWorker, patience
+from core.gunicorn_patience import PatientWorker, announces_body, patience
 from core.logs import new_request_id, set_request_id
 from core.problem_texts import PROBLEM_TEXTS
 
@@ -24,7 +24,6 @@ logger = logging.getLogger(__name__)
 # After the answer gunicorn reads on to the end of the body, up to 64 KiB, to keep the connection.
 READ_ON_BYTES = 64 * 1024
 SHORT_ANSWER_BYTES = 32 * 1024
-ANNOUNCE_BODY = ("CONTENT-LENGTH", "TRANSFER-ENCODING")
 
 Environ = dict[str, Any]  # Any: whatever WSGI and gunicorn put there
 WsgiApplication = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
@@ -101,7 +100,7 @@ class ApiWorker(PatientWorker):
 
     def handle_request(self, req: Any, conn: Any) -> bool:
         """Answer one request."""
-        if any(name in ANNOUNCE_BODY for name, _ in req.headers):
+        if announces_body(req):
             req.body = RequestBody(req)
         try:
             return bool(super().handle_request(req, conn))
