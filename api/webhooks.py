@@ -131,12 +131,13 @@ class WebhookRotation(Resource):
 
     @endpoint(
         summary="Rotate the secret of a webhook",
-        description="Calls are signed with both secrets for `overlap_minutes`.",
+        description="Calls are signed with both secrets for `overlap_minutes`. Until that is over, "
+        "another rotation is refused unless it ends both at once with 0.",
         body=SecretRotationIn,
         response=WebhookOut,
         scopes=WRITE,
         guard=require_webhook,
-        errors=(ErrorCode.NOT_FOUND,),
+        errors=(ErrorCode.NOT_FOUND, ErrorCode.INVALID_TRANSITION),
         example={"overlap_minutes": 1440},
     )
     def post(self, actor: Actor, id: str, body: dict[str, Any]) -> WebhookView:

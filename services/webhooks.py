@@ -13,8 +13,9 @@ from datetime import timedelta
 
 from sqlalchemy import ColumnElement, Select, false, func, or_, select, update
 
-from core.clock import utc_now
+from core.clock import isoformat, utc_now
 from core.errors import (
+    ConflictError,
     ErrorCode,
     FieldError,
     ForbiddenError,
@@ -171,10 +172,14 @@ def rotate_secret(*, actor: Actor, public_id: str, overlap_minutes: int) -> NewS
 
     Raises:
         NotFoundError: there is no such webhook, or the actor may not know of it.
+        ConflictError: `invalid_transition`, the overlap of the last time is not over. Only two
+            secrets are kept, so a receiver that has the oldest one would be cut off.
     """
     secret = _new_secret()
     with transaction():
         webhook = _find_for_change(actor, public_id)
+        if overlap_minutes:
+            _refuse_second_overlap(webhook)
         _touch(webhook, None)
         webhook.previous_secret = webhook.secret if overlap_minutes else None
         until = utc_now() + timedelta(minutes=overlap_minutes) if overlap_minutes else None
@@ -182,6 +187,17 @@ def rotate_secret(*, actor: Actor, public_id: str, overlap_minutes: int) -> NewS
         webhook.secret = encrypt(secret)
         record(actor=actor, action="webhook.secret_rotated", target=audit_target(webhook))
     return NewSecret(webhook, secret)
+
+
+def _refuse_second_overlap(webhook: Webhook) -> None:
+    until = webhook.previous_secret_until
+    if until is not None and until > utc_now():
+        raise ConflictError(
+            f"The secret before this one counts until {isoformat(until)}. Wait until then, or end "
+            "both at once with overlap_minutes 0.",
+            code=ErrorCode.INVALID_TRANSITION,
+            members={"allowed_actions": [], "old_secret_until": isoformat(until)},
+        )
 
 
 def delete_webhook(*, actor: Actor, public_id: str) -> None:

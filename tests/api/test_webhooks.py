@@ -309,6 +309,18 @@ def test_a_new_secret_is_shown_once_and_the_old_one_goes_on_for_a_while(ana: Cal
     assert ana.post(f"{path}/rotate", {"overlap_minutes": 99999}).status_code == 422
 
 
+def test_a_second_rotation_does_not_cut_off_who_has_the_first_secret(ana: Caller) -> None:
+    path = f"/webhooks/{make(ana)['id']}/rotate"
+    first = ana.post(path, {"overlap_minutes": 60})
+
+    again = ana.post(path, {"overlap_minutes": 60})
+
+    assert (again.status_code, again.json["code"]) == (409, "invalid_transition")
+    assert again.json["old_secret_until"] == first.json["old_secret_until"]
+    assert ana.post(path, {"overlap_minutes": 0}).status_code == 200
+    assert ana.post(path, {"overlap_minutes": 60}).status_code == 200
+
+
 def test_a_deleted_webhook_takes_its_log_with_it(
     town: People, ana: Caller, receiver: Receiver
 ) -> None:
