@@ -1,6 +1,6 @@
 """The chapter of the Postman collection about requests: filed by one, judged by another."""
 
-from api.postman_parts import PERSON, Chapter, Step, sign_in_person
+from api.postman_parts import CI, PERSON, Chapter, Step, sign_in_person
 
 _ONE, _TAG = {"number": "{{request}}"}, {"name": "size/{{run}}"}
 _POLICY = {"id": "{{policy}}"}
@@ -130,6 +130,12 @@ _OTHER_ENDS = (
         keep=_KEEP,
     ),
     Step(operation="post_requests_resolve", path=_ONE, body={"comment": "Done"}),
+    Step(
+        operation="post_sites_releases",
+        name="Upload what is to be approved",
+        archive="fourth",
+        credential=CI,
+    ),
     Step(
         operation="post_sites_promotions",
         name="Promote where an approval is needed",

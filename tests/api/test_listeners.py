@@ -13,6 +13,9 @@ from tests.api.streams import Stream, ask
 from tests.api.test_event_sockets import connected, ticket
 from tests.people import Caller, People
 
+# The client of simple-websocket leaves the socket of a refused handshake to the collector.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 PROCESSES = 2
 TRIES = 40
 
