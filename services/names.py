@@ -7,6 +7,7 @@ ENVIRONMENT = r"^[a-z]([a-z0-9-]{0,13}[a-z0-9])?$"
 USERNAME = r"^[a-z0-9]([a-z0-9._-]{0,38}[a-z0-9])?$"
 HOST = r"^(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$"
 SLUG_RULE = "Must be a slug: a-z, 0-9 and single hyphens, 40 at most."
+ENVIRONMENT_RULE = "Must be a name: a-z, 0-9 and single hyphens, 15 at most."
 RESERVED_ENVIRONMENTS = frozenset({"releases", "manifests", "none"})
 HOST_DIGEST_LENGTH = 16
 

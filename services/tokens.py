@@ -26,6 +26,7 @@ from services.access import visible_sites
 from services.actors import Actor, Via
 from services.audit import Target, record
 from services.credentials import actor_for_token as actor_for_token
+from services.names import ENVIRONMENT_RULE, is_environment
 from services.paging import Page, PageRequest, matching, paginate
 from services.permissions import GLOBAL_SCOPES, PERMISSIONS, PRESETS, TokenPreset
 from services.transaction import transaction
@@ -117,7 +118,8 @@ def create(*, actor: Actor, order: TokenOrder) -> TokenView:
     Raises:
         ForbiddenError: by token (`session_required`), or it would carry scopes that the actor
             does not hold (`scope_not_held`).
-        InvalidInputError: unknown scope, site or address range, or too long a life.
+        InvalidInputError: unknown scope, site or address range, no name of an environment, or too
+            long a life.
     """
     _require_person(actor)
     sites = _named_sites(actor, order.sites)
@@ -129,7 +131,7 @@ def create(*, actor: Actor, order: TokenOrder) -> TokenView:
         scopes=sorted(scopes),
         preset=order.preset.value if order.preset else None,
         site_limited=order.sites is not None,
-        environments=_sorted(order.environments),
+        environments=_environments(order.environments),
         cidrs=_networks(order.cidrs),
         sites=sites,
     )
@@ -315,8 +317,14 @@ def _days(wanted: int | None) -> int:
     return wanted
 
 
-def _sorted(values: Sequence[str] | None) -> list[str] | None:
-    return None if values is None else sorted(set(values))
+def _environments(names: Sequence[str] | None) -> list[str] | None:
+    """Return the names in order; they need not exist yet, on any site."""
+    if names is None:
+        return None
+    for place, name in enumerate(names):
+        if not is_environment(name):
+            raise InvalidInputError.field(f"/environments/{place}", ENVIRONMENT_RULE)
+    return sorted(set(names))
 
 
 def _in_state(query: Select[ApiToken], state: TokenState) -> Select[ApiToken]:

@@ -47,7 +47,7 @@ def check_environment(value: str) -> None:
         ValidationError: it is none, or it is reserved.
     """
     if not names.is_environment(value):
-        raise ValidationError("Must be a name: a-z, 0-9 and single hyphens, 15 at most.")
+        raise ValidationError(names.ENVIRONMENT_RULE)
 
 
 def slug_field(**options: Any) -> fields.String:

@@ -1,3 +1,5 @@
+import pytest
+
 from tests.cli.commands import Relevo
 from tests.people import People
 
@@ -30,6 +32,16 @@ def test_a_token_is_limited_to_sites_and_addresses(relevo: Relevo, people: Peopl
     headers = {"Authorization": f"Bearer {made.stdout.strip()}"}
     assert people.nobody.get("/auth/whoami", **headers).status_code == 401
     assert refused.exit_code == 1
+
+
+@pytest.mark.parametrize("name", ["Main", "releases", "a--b", "x" * 16])
+def test_what_cannot_name_an_environment_is_refused(relevo: Relevo, name: str) -> None:
+    limits = ["--preset", "read", "--environment", "test", "--environment", name]
+
+    refused = relevo("tokens", "create", "root", "--name", "x", *limits)
+
+    assert refused.exit_code == 1
+    assert "15 at most" in refused.stderr
 
 
 def test_either_scopes_or_a_preset_are_needed(relevo: Relevo) -> None:
