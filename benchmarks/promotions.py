@@ -66,6 +66,9 @@ def run(quick: bool) -> list[Line]:
             work / "relevo",
             MAX_RELEASE_FILES=str(MOST_FILES + 10),
             MAX_RELEASE_BYTES=str(2 * 1024**3),
+            # No worker runs here: uploads of every size are finished inside the call.
+            INLINE_RELEASE_FILES=str(MOST_FILES + 10),
+            INLINE_RELEASE_BYTES=str(2 * 1024**3),
         )
         installation.set_up()
         with installation.running("web"):
