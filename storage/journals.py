@@ -1,9 +1,10 @@
 """The file beside each pointer that tells what the last switch meant to do."""
 
-import json
 import operator
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
+
+import orjson
 
 from storage.errors import PointerError
 from storage.layout import checked_digest
@@ -98,7 +99,7 @@ class Journal:
         return _chain(self.shown(current), self.base)
 
     def to_json(self) -> bytes:
-        return json.dumps(asdict(self), sort_keys=True).encode()
+        return orjson.dumps(self)
 
     @classmethod
     def from_json(cls, data: bytes) -> "Journal":
@@ -108,7 +109,7 @@ class Journal:
             PointerError: it is not a journal.
         """
         try:
-            document = json.loads(data)
+            document = orjson.loads(data)
             document["history"] = tuple(HistoryEntry(**item) for item in document["history"])
             document["base"] = tuple(HistoryEntry(**item) for item in document.get("base", ()))
             document["offline"] = tuple(OfflineRollback(**item) for item in document["offline"])
