@@ -16,7 +16,7 @@ from services.passwords import Verdict, hash_password, verify
 from services.sessions import SignedIn, open_session
 from services.throttle import Claim
 from services.totp import accept_code
-from services.transaction import repeatable, transaction
+from services.transaction import repeatable, single_statements, transaction
 
 logger = logging.getLogger(__name__)
 
@@ -42,11 +42,12 @@ def sign_in(*, username: str, password: str, otp: str | None, client: Client) ->
         UnauthenticatedError: `otp_required` after a right password of somebody with a second
             factor, `invalid_credentials` for everything else alike.
     """
-    claimed = throttle.claim(_attempt_key(username, client.address))
-    user = find_by_login(username)
-    verdict = verify(user.password_hash if user else None, password)
-    if user is None or not verdict.right or not user.is_active:
-        raise _refused(user, client)
+    account = _account_of(username)
+    claimed = throttle.claim(_attempt_key(username, account, client.address))
+    verdict = verify(account.password_hash if account else None, password)
+    if account is None or not verdict.right or not account.is_active:
+        raise _refused(account, client)
+    user = db.session.get_one(User, account.id, populate_existing=True)
     if user.totp_enabled:
         if otp is None:
             throttle.give_back(claimed)
@@ -54,7 +55,7 @@ def sign_in(*, username: str, password: str, otp: str | None, client: Client) ->
                 "A one-time code is needed as well.", code=ErrorCode.OTP_REQUIRED
             )
         if not accept_code(user=user, otp=otp):
-            raise _refused(user, client)
+            raise _refused(account, client)
     new_hash = hash_password(password) if verdict.outdated else None
     return _start(user, client, new_hash, claimed)
 
@@ -67,33 +68,54 @@ def check_password(*, username: str, password: str, address: str | None) -> bool
     Raises:
         ThrottledError: too many failures for this name from this address.
     """
-    claimed = throttle.claim(_attempt_key(username, address))
-    user = find_by_login(username)
-    verdict: Verdict = verify(user.password_hash if user else None, password)
-    if user is None or not verdict.right or not user.is_active or user.totp_enabled:
+    account = _account_of(username)
+    claimed = throttle.claim(_attempt_key(username, account, address))
+    verdict: Verdict = verify(account.password_hash if account else None, password)
+    if account is None or not verdict.right or not account.is_active or account.has_totp:
         return False
     throttle.forgive(claimed)
     return True
 
 
-def find_by_login(login: str) -> User | None:
-    """Return the user with this user name or e-mail address; names win."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Account:
+    """What signing in looks at first.
+
+    Plain columns: making a whole user would take 0.2 ms longer than finding nobody, and tell.
+    """
+
+    id: int
+    username: str
+    password_hash: str | None
+    is_active: bool
+    has_totp: bool
+
+
+def _account_of(login: str) -> _Account | None:
+    """Return the account with this user name or e-mail address; names win."""
     name = login.strip().lower()
-    found = db.session.scalars(
-        select(User).where(or_(User.username == name, User.email == name))
-    ).all()
-    return min(found, key=lambda user: user.username != name, default=None)
+    columns = (
+        User.id,
+        User.username,
+        User.password_hash,
+        User.is_active,
+        User.totp_confirmed_at.is_not(None).label("has_totp"),
+    )
+    with single_statements() as connection:
+        rows = connection.execute(
+            select(*columns).where(or_(User.username == name, User.email == name))
+        ).all()
+    found = [_Account(**row._mapping) for row in rows]  # noqa: SLF001  # SQLAlchemy's public name
+    return min(found, key=lambda account: account.username != name, default=None)
 
 
-def _attempt_key(login: str, address: str | None) -> str:
+def _attempt_key(login: str, account: _Account | None, address: str | None) -> str:
     """Return what to count this attempt for: the account, by whichever of its names.
 
-    The look-up is one query for everybody; names that nobody has are counted as they are.
+    Names that nobody has are counted as they are.
     """
-    user = find_by_login(login)
-    return throttle.attempt_key(
-        purpose="login", account=user.username if user else login, address=address
-    )
+    name = account.username if account else login
+    return throttle.attempt_key(purpose="login", account=name, address=address)
 
 
 @repeatable()
@@ -115,12 +137,12 @@ def _open(user: User, client: Client, new_hash: str | None) -> SignedIn:
     return signed_in
 
 
-def _refused(user: User | None, client: Client) -> UnauthenticatedError:
+def _refused(account: _Account | None, client: Client) -> UnauthenticatedError:
     """Write the refusal down and make the one answer for all of them.
 
     The name that was typed is not kept: it may be a password in the wrong field.
     """
-    target = Target(type="user", id=str(user.id) if user else "unknown")
+    target = Target(type="user", id=str(account.id) if account else "unknown")
     record(actor=_actor(None, client), action="session.refused", target=target)
     return UnauthenticatedError(
         "The user name or the password is not right.", code=ErrorCode.INVALID_CREDENTIALS

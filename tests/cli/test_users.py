@@ -4,7 +4,7 @@ import pytest
 
 from core.clock import utc_now
 from services.passwords import verify
-from services.sign_in import find_by_login
+from services.sign_in import _account_of
 from tests.cli.commands import Relevo
 from tests.people import OTHER_PASSWORD, PASSWORD, People, find
 
@@ -139,7 +139,7 @@ def test_a_dry_run_keeps_nothing(relevo: Relevo, people: People, tmp_path: Path)
     assert tried.exit_code == 0
     assert "Would create 1" in tried.stdout
     with people.app.app_context():
-        assert find_by_login("ana") is None
+        assert _account_of("ana") is None
 
 
 def test_every_fault_is_named_by_its_line_and_nothing_is_changed(
@@ -173,7 +173,7 @@ def test_every_fault_is_named_by_its_line_and_nothing_is_changed(
     ]
     assert "nothing was changed" in refused.stdout
     with people.app.app_context():
-        assert find_by_login("good") is None
+        assert _account_of("good") is None
 
 
 def test_faults_of_json_are_named_by_their_line(
