@@ -5,6 +5,7 @@ half a request and fall silent then stop everybody else.
 """
 
 import array
+import errno
 import fcntl
 import os
 import re
@@ -121,6 +122,11 @@ def _readable_bytes(sock: socket.socket) -> int:
     return found[0]
 
 
+def _too_slow() -> TimeoutError:
+    """Return what gunicorn takes like a lost connection: closed, without a line about an error."""
+    return TimeoutError(errno.ECONNRESET, "the client sends too slowly")
+
+
 class PacedSocket:
     """The socket from which a body is read: it must keep coming, or it is broken off."""
 
@@ -156,11 +162,13 @@ class PacedSocket:
         earned = self._seconds + self._received / self._bytes_per_second
         left = self._started + earned - monotonic()
         if left <= 0:
-            raise TimeoutError("the client sends too slowly")
+            raise _too_slow()
         for_answers = self._socket.gettimeout()
         self._socket.settimeout(min(left, self._seconds))
         try:
             data = self._socket.recv(size)
+        except TimeoutError as error:
+            raise _too_slow() from error
         finally:
             self._socket.settimeout(for_answers)
         self._received += len(data)

@@ -53,7 +53,7 @@ def test_silent_connections_hold_up_nobody(served: Served, beginning: bytes) -> 
             stack.enter_context(connect(served)).sendall(beginning)
         time.sleep(0.2)
 
-        answers = [requests.get(f"{served.url}/healthz", timeout=1) for _ in range(5)]
+        answers = [requests.get(f"{served.url}/healthz", timeout=5) for _ in range(5)]
 
     assert {answer.status_code for answer in answers} == {200}
 
@@ -65,7 +65,7 @@ def test_connections_that_nobody_ends_hold_up_nobody(served: Served) -> None:
             connection.sendall(HEAD + b"Connection: close\r\n\r\n")
             assert connection.recv(15) == b"HTTP/1.1 200 OK"
 
-        assert requests.get(f"{served.url}/healthz", timeout=1).status_code == 200
+        assert requests.get(f"{served.url}/healthz", timeout=5).status_code == 200
 
 
 @pytest.mark.parametrize("beginning", [HEAD, LOGIN + b"Content-Length: 60\r\n\r\n{"])
@@ -127,7 +127,9 @@ def test_an_answer_that_nobody_takes_is_given_up(served: Served) -> None:
             host, _, port = served.url.removeprefix("http://").partition(":")
             connection.connect((host, int(port)))
             connection.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 20)
-        time.sleep(PATIENCE_SECONDS + 1.5)
+        time.sleep(0.5)
 
-        assert requests.get(f"{served.url}/healthz", timeout=2).status_code == 200
-    assert "Traceback" not in served.log.read_text()
+        # In vain for as long as the clients stay, if nobody gave their answers up.
+        assert requests.get(f"{served.url}/healthz", timeout=25).status_code == 200
+    errors = [line for line in served.log.read_text().splitlines() if '"level":"ERROR"' in line]
+    assert errors == []
