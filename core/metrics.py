@@ -28,7 +28,6 @@ class Metrics:
     def __init__(self, settings: Settings) -> None:
         self._folder = metrics_folder(settings)
         self._is_prepared = False
-        _write_to(self._folder)
         self.requests = Counter(
             "relevo_requests",
             "Requests answered.",
@@ -60,6 +59,8 @@ class Metrics:
         """Make the folder when it is needed: a command writes nothing there."""
         if not self._is_prepared:
             self._folder.mkdir(parents=True, exist_ok=True)
+            # Not before: a second application of this process would write where nothing is yet.
+            _write_to(self._folder)
             self._is_prepared = True
 
 
