@@ -19,6 +19,7 @@ from models.requests import ChangeRequest, RequestState, RequestType
 from services import (
     access_grants,
     request_access,
+    request_endings,
     request_execution,
     request_expiry,
     request_facts,
@@ -133,7 +134,7 @@ def _check_facts(number: int) -> None:
         rule = request_access.rule_of(request=request)
         changed = request_execution.changes(request=request, rule=rule)
         if changed:
-            request_execution.make_stale(actor=system_actor(), request=request, changed=changed)
+            request_endings.make_stale(actor=system_actor(), request=request, changed=changed)
 
 
 @repeatable()

@@ -28,6 +28,7 @@ from services import (
     promotions,
     recovery,
     request_access,
+    request_endings,
     request_facts,
     request_guards,
     request_log,
@@ -221,20 +222,8 @@ def _stale(actor: Actor, request: ChangeRequest, rule: Rule) -> Claim:
     """Withdraw the approval; a request that failed before stays failed."""
     changed = changes(request=request, rule=rule)
     if request.state is RequestState.APPROVED:
-        make_stale(actor=actor, request=request, changed=changed)
+        request_endings.make_stale(actor=actor, request=request, changed=changed)
     return Claim(changed=changed)
-
-
-def make_stale(*, actor: Actor, request: ChangeRequest, changed: Changed) -> None:
-    """Note that what was approved is not what would happen; call inside a transaction."""
-    request_log.move(
-        actor=actor,
-        request=request,
-        to=RequestState.STALE,
-        kind="stale",
-        detail={"changed": changed},
-        changed=changed,
-    )
 
 
 def _raise_if_changed(claim: Claim) -> None:

@@ -9,13 +9,12 @@ import logging
 
 from sqlalchemy import ColumnElement, and_, or_, select
 
-from core.clock import utc_now
 from core.errors import DomainError
 from models.engine import db
 from models.environments import Environment
 from models.requests import ChangeRequest, RequestState
 from models.sites import Site
-from services import request_facts, request_log
+from services import request_endings, request_facts, request_log
 from services.actors import Actor, system_actor
 from services.transaction import end_reading, repeatable, transaction
 
@@ -35,7 +34,11 @@ def environment_removed(*, actor: Actor, site: Site, environment: str) -> None:
     for number in db.session.scalars(found).all():
         request = request_log.locked(number=number)
         if request.state in WAITING:
-            _make_stale(actor, request, request_facts.gone("environment", environment))
+            request_endings.make_stale(
+                actor=actor,
+                request=request,
+                changed=request_facts.gone("environment", environment),
+            )
 
 
 def site_removed(*, actor: Actor, site: Site) -> None:
@@ -71,7 +74,7 @@ def _end(number: int) -> None:
         if request.site_id is None:
             _cancel(system_actor(), request)
         else:
-            _make_stale(system_actor(), request, changed)
+            request_endings.make_stale(actor=system_actor(), request=request, changed=changed)
 
 
 def _has_lost_target() -> ColumnElement[bool]:
@@ -87,26 +90,6 @@ def _has_lost_target() -> ColumnElement[bool]:
     )
 
 
-def _make_stale(actor: Actor, request: ChangeRequest, changed: request_facts.Changed) -> None:
-    request_log.move(
-        actor=actor,
-        request=request,
-        to=RequestState.STALE,
-        kind="stale",
-        detail={"changed": changed},
-        changed=changed,
-        paused_at=None,
-    )
-
-
 def _cancel(actor: Actor, request: ChangeRequest) -> None:
     reason = f"The site {request.site_slug} was deleted."
-    request_log.move(
-        actor=actor,
-        request=request,
-        to=RequestState.CANCELLED,
-        kind="cancelled",
-        detail={"reason": reason},
-        closed_reason=reason,
-        closed_at=utc_now(),
-    )
+    request_endings.cancel(actor=actor, request=request, reason=reason)

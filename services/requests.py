@@ -22,6 +22,7 @@ from models.users import User
 from services import (
     access,
     request_access,
+    request_endings,
     request_execution,
     request_log,
     request_parts,
@@ -181,15 +182,7 @@ def cancel(*, actor: Actor, number: int, reason: str | None = None) -> ChangeReq
         ConflictError: `invalid_transition`.
     """
     with request_turns.turn(actor=actor, number=number, action=Action.CANCEL) as request:
-        request_log.move(
-            actor=actor,
-            request=request,
-            to=RequestState.CANCELLED,
-            kind="cancelled",
-            detail={"reason": reason},
-            closed_reason=reason,
-            closed_at=utc_now(),
-        )
+        request_endings.cancel(actor=actor, request=request, reason=reason)
     return request
 
 
