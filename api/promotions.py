@@ -40,8 +40,8 @@ from services.backups import BackupView
 from services.drift import Drift
 from services.paging import Page, PageRequest
 from services.plans import Plan
+from services.promotion_rules import PromotionOrder
 from services.promotion_views import PromotionView
-from services.promotions import PromotionOrder
 
 UNFINISHED = (PromotionState.PENDING_APPROVAL, PromotionState.QUEUED, PromotionState.RUNNING)
 REFUSALS = (
