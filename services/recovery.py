@@ -203,18 +203,31 @@ def accept(*, actor: Actor, slug: str, environment_name: str, side: Accept) -> P
 
 def pending() -> int:
     """Return how many promotions are marked running that no living process works on."""
+    return sum(
+        1 for promotion_id, slug, name in _running() if _is_abandoned(promotion_id, slug, name)
+    )
+
+
+def _running() -> list[tuple[int, str, str]]:
     rows = db.session.execute(
-        select(Site.slug, Promotion.to_environment)
+        select(Promotion.id, Site.slug, Promotion.to_environment)
         .join(Promotion, Promotion.site_id == Site.id)
         .where(Promotion.slot == RUNNING_SLOT)
-    ).all()
-    return sum(1 for slug, name in rows if _is_abandoned(slug, name))
+    )
+    return [(row.id, row.slug, row.to_environment) for row in rows]
 
 
-def _is_abandoned(slug: str, name: str) -> bool:
+def _is_abandoned(promotion_id: int, slug: str, name: str) -> bool:
+    """Tell whether a promotion still has no end once nobody holds its turn.
+
+    One that ended after it was read has given its turn back too.
+    """
     try:
         with switching.environment_turn(slug=slug, environment=name):
-            return True
+            return (
+                db.session.scalar(select(Promotion.slot).where(Promotion.id == promotion_id))
+                == RUNNING_SLOT
+            )
     except ConflictError:
         return False
 

@@ -1,5 +1,8 @@
 """Every state in which a process can die ends with one outcome, on disk as in the history."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 
 from core.errors import ConflictError, ErrorCode
@@ -269,6 +272,26 @@ def test_recovery_leaves_running_promotions_alone() -> None:
     with switching.environment_turn(slug="web", environment="main"), nothing_changes():
         assert recovery.pending() == 0
         assert _outcomes()["main"] is Outcome.BUSY
+
+
+def test_a_promotion_that_ends_while_it_is_looked_at_is_not_abandoned(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    make_site(main=("one",))
+    _intend(upload("two"))
+    assert recovery.pending() == 1
+    real = switching.environment_turn
+
+    @contextmanager
+    def late_turn(*, slug: str, environment: str) -> Iterator[None]:
+        monkeypatch.setattr(switching, "environment_turn", real)
+        _outcomes()
+        with real(slug=slug, environment=environment):
+            yield
+
+    monkeypatch.setattr(switching, "environment_turn", late_turn)
+
+    assert recovery.pending() == 0
 
 
 def test_recovery_is_in_the_way_of_no_promotion() -> None:
