@@ -169,6 +169,27 @@ class Move:
     row: Mapping[str, object] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was written when a move had taken place: columns of the promotion, and its backup."""
+
+    columns: Mapping[str, object]
+    backup: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A promotion that was inserted and carried out just now, without reading it again."""
+
+    move: Move
+    outcome: Outcome
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """The row as it is now. Any: one type for each name."""
+        return {**self.move.row, **self.outcome.columns, "id": self.move.id}
+
+
 def next_number(connection: Connection, site_id: int) -> int:
     """Take the next number of a site's promotions."""
     asked = {"site": site_id}
@@ -211,17 +232,13 @@ def insert_running(
     )
 
 
-def as_loaded(move: Move, written: Mapping[str, object] | None = None) -> Promotion:
-    """Return an inserted promotion as the session would have loaded it.
-
-    Args:
-        move: what `insert_running` returned.
-        written: the columns that were written since.
-    """
+def as_loaded(made: Move | Moved) -> Promotion:
+    """Return a promotion that was inserted just now as the session would have loaded it."""
     session: Session = db.session()
     promotion = Promotion()
+    columns = made.columns if isinstance(made, Moved) else {**made.row, "id": made.id}
     # As loaded, not as set: there is nothing to write, and setting costs as much as a statement.
-    vars(promotion).update({**move.row, **(written or {}), "id": move.id})
+    vars(promotion).update(columns)
     make_transient_to_detached(promotion)
     session.add(promotion)
     return promotion
@@ -286,16 +303,16 @@ def write_outcome(
     timings_ms: Mapping[str, float],
     held_by: str,
     hold_reason: str | None,
-) -> dict[str, object]:
+) -> Outcome | None:
     """Write that the pointer was moved; a rollback sets the hold, a promotion lifts it.
 
     Returns:
-        The columns of the promotion that were written; none when somebody was faster.
+        What was written; None when somebody was faster.
     """
     now = utc_now()
     done = {"promotion": move.id, "now": now, "timings": dict(timings_ms)}
     if connection.execute(_SUCCEED, done).rowcount == 0:
-        return {}
+        return None
     moved: dict[str, object] = {
         "environment": move.environment_id,
         "release": move.release_id,
@@ -307,10 +324,9 @@ def write_outcome(
     if move.kind is PromotionKind.ROLLBACK:
         moved |= {"actor": held_by, "why": hold_reason}
     connection.execute(_MOVES[move.kind], moved)
-    # What was shown before can be returned to, as long as it was verified.
-    if move.previous_verified_at is not None:
-        connection.execute(_KEEP, _restore_point(move, now))
-    return {**_SUCCEEDED, "finished_at": now, "timings_ms": done["timings"]}
+    backup = _keep(connection, move, now)
+    columns = {**_SUCCEEDED, "finished_at": now, "timings_ms": done["timings"]}
+    return Outcome(columns, backup)
 
 
 def lift_hold(connection: Connection, environment_id: int) -> None:
@@ -318,9 +334,13 @@ def lift_hold(connection: Connection, environment_id: int) -> None:
     connection.execute(_LIFT, {"environment": environment_id, "now": utc_now()})
 
 
-def _restore_point(move: Move, now: datetime) -> dict[str, object]:
-    return {
-        "public_id": new_public_id(),
+def _keep(connection: Connection, move: Move, now: datetime) -> str | None:
+    """Make what was shown before a restore point, as long as it was verified."""
+    if move.previous_verified_at is None:
+        return None
+    public_id = new_public_id()
+    point = {
+        "public_id": public_id,
         "site_id": move.site_id,
         "environment_name": move.to_environment,
         "release_id": move.previous_release_id,
@@ -328,3 +348,5 @@ def _restore_point(move: Move, now: datetime) -> dict[str, object]:
         "at": now,
         "verified_at": move.previous_verified_at,
     }
+    connection.execute(_KEEP, point)
+    return public_id

@@ -28,10 +28,10 @@ from services.paging import Page, PageRequest, matching, paginate
 from services.plans import Plan
 from services.pointer_state import Seen, locked_environment
 from services.promotion_facts import AnyEnvironment, AnyRelease, ReleaseFacts
-from services.promotion_rows import Move
+from services.promotion_rows import Move, Moved
 from services.promotion_rules import PromotionOrder, check, require_no_hold
 from services.switching import Stopwatch
-from services.transaction import keeping_connection, repeatable, single_statements, transaction
+from services.transaction import repeatable, single_statements, transaction
 
 WRITE = ("sites:read", "promotions:write")
 Guard = Callable[[], object]
@@ -102,6 +102,18 @@ def promotions_of(*, site: Site) -> Select[Promotion]:
 def promote(
     *, actor: Actor, slug: str, order: PromotionOrder, guard: Guard | None = None
 ) -> Promotion:
+    """Do what `move` does and return the promotion as a row of the session."""
+    return loaded(move(actor=actor, slug=slug, order=order, guard=guard))
+
+
+def loaded(made: Promotion | Moved) -> Promotion:
+    """Return the row of a promotion that was made just now."""
+    return promotion_rows.as_loaded(made) if isinstance(made, Moved) else made
+
+
+def move(
+    *, actor: Actor, slug: str, order: PromotionOrder, guard: Guard | None = None
+) -> Promotion | Moved:
     """Make an environment show a release.
 
     The switch is one rename; visitors see the old release or the new one, never a mix. When the
@@ -152,14 +164,16 @@ def finish(
     watch: Stopwatch,
     seen: Seen,
     hold: str | None = None,
-) -> Promotion:
+) -> Promotion | Moved:
     """Carry out a move that has begun; what is no move is done already."""
     if isinstance(begun, Promotion):
         return begun
-    written = switching.carry_out(
+    outcome = switching.carry_out(
         actor=actor, site=site, move=begun, watch=watch, hold=hold, seen=seen
     )
-    return promotion_rows.as_loaded(begun, written)
+    if outcome is None:
+        return db.session.get_one(Promotion, begun.id)
+    return Moved(begun, outcome)
 
 
 def dry_run(*, actor: Actor, slug: str, order: PromotionOrder) -> DryRun:
@@ -239,11 +253,10 @@ class _Place(NamedTuple):
 
 
 def _find(actor: Actor, slug: str, order: PromotionOrder) -> _Place:
-    with keeping_connection():
-        site = access.find_key(actor=actor, slug=slug, scopes=WRITE)
-        asked = {"site": site.id, "name": order.to, "kind": RequestType.PROMOTION}
-        with single_statements() as connection:
-            found = connection.execute(_PLACE, asked).one_or_none()
+    site = access.find_key(actor=actor, slug=slug, scopes=WRITE)
+    asked = {"site": site.id, "name": order.to, "kind": RequestType.PROMOTION}
+    with single_statements() as connection:
+        found = connection.execute(_PLACE, asked).one_or_none()
     if found is None:
         raise plans.unknown_environment("/to")
     access.require_environment(actor=actor, environment=order.to, scope="promotions:write")

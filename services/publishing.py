@@ -200,7 +200,8 @@ def _publish(
         watch.lap("check")
         if begun is None:
             return None
-        return promotions.finish(actor=actor, site=site, begun=begun, watch=watch, seen=seen)
+        made = promotions.finish(actor=actor, site=site, begun=begun, watch=watch, seen=seen)
+        return promotions.loaded(made)
 
 
 @repeatable()

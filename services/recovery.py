@@ -26,7 +26,6 @@ from services import (
     drift_alarms,
     hosts,
     offline_imports,
-    promotion_rows,
     switching,
 )
 from services.actors import Actor, system_actor
@@ -358,8 +357,8 @@ def _adopt(actor: Actor, site: Site, environment: Environment, chosen: Release) 
             kind=PromotionKind.PROMOTE,
             comment="Drift resolved by an operator.",
         )
-    written = switching.carry_out(actor=actor, site=site, move=move, watch=switching.Stopwatch())
-    return promotion_rows.as_loaded(move, written)
+    switching.carry_out(actor=actor, site=site, move=move, watch=switching.Stopwatch())
+    return db.session.get_one(Promotion, move.id)
 
 
 def _environment(site: Site, name: str) -> Environment:

@@ -23,7 +23,7 @@ from services.promotion_facts import (
     named_release,
     release_by_id,
 )
-from services.promotion_rows import Move
+from services.promotion_rows import Move, Moved
 from services.switching import Stopwatch
 from services.transaction import repeatable, single_statements, transaction
 from storage.way_back import is_behind, way_back
@@ -42,6 +42,27 @@ def roll_back(
     backup: str | None = None,
     reason: str | None = None,
 ) -> Promotion:
+    """Do what `move_back` does and return the promotion as a row of the session."""
+    made = move_back(
+        actor=actor,
+        slug=slug,
+        environment=environment,
+        release=release,
+        backup=backup,
+        reason=reason,
+    )
+    return promotions.loaded(made)
+
+
+def move_back(
+    *,
+    actor: Actor,
+    slug: str,
+    environment: str = "main",
+    release: int | None = None,
+    backup: str | None = None,
+    reason: str | None = None,
+) -> Promotion | Moved:
     """Show an earlier release again and hold the environment.
 
     Without `release` or `backup` it is the nearest verified release on the way back that is not

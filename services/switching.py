@@ -34,7 +34,7 @@ from services.access import AnySite
 from services.actors import Actor
 from services.pointer_state import Seen
 from services.promotion_facts import RUNNING_SLOT, AnyEnvironment, AnyRelease
-from services.promotion_rows import Move
+from services.promotion_rows import Move, Outcome
 from services.transaction import end_reading, repeatable, transaction
 from storage import failpoints
 from storage.errors import DiskFullError, PointerError, StorageError
@@ -175,7 +175,8 @@ def execute(
     """Carry out a running promotion that the ORM has loaded; see `carry_out`."""
     move = promotion_rows.move_of(promotion)
     with promotion_rows.kept_loaded(promotion) as written:
-        written |= carry_out(actor=actor, site=site, move=move, watch=watch, hold=hold)
+        outcome = carry_out(actor=actor, site=site, move=move, watch=watch, hold=hold)
+        written |= outcome.columns if outcome else {}
     return promotion
 
 
@@ -187,7 +188,7 @@ def carry_out(
     watch: Stopwatch,
     hold: str | None = None,
     seen: Seen | None = None,
-) -> dict[str, object]:
+) -> Outcome | None:
     """Switch the pointer and write the outcome.
 
     Args:
@@ -199,7 +200,7 @@ def carry_out(
         seen: what the disk shows, when the caller has looked while holding the turn.
 
     Returns:
-        The columns of the promotion that were written.
+        What was written; None when somebody was faster.
 
     Raises:
         InsufficientDiskError: the journal could not be written; nothing was switched.
@@ -217,32 +218,30 @@ def carry_out(
             raise _failed(actor, site, move.id, error) from error
     failpoints.hit(AFTER_SWITCH)
     watch.lap("switch")
-    written = _succeed(actor, site, move, watch, hold)
+    outcome = _succeed(actor, site, move, watch, hold)
     failpoints.hit(AFTER_OUTCOME)
-    return written
+    return outcome
 
 
 @repeatable()
 def _succeed(
     actor: Actor, site: AnySite, move: Move, watch: Stopwatch, hold: str | None
-) -> dict[str, object]:
+) -> Outcome | None:
     with transaction() as session:
         return _write_success(session.connection(), actor, site, move, watch, hold)
 
 
 @repeatable()
-def succeed(
-    *, actor: Actor, site: AnySite, promotion_id: int, hold: str | None = None
-) -> dict[str, object]:
+def succeed(*, actor: Actor, site: AnySite, promotion_id: int, hold: str | None = None) -> None:
     """Write for a promotion that was interrupted that its pointer was moved.
 
-    Returns:
-        The columns of the promotion that were written; none when there was an outcome already.
+    One that has an outcome keeps it.
     """
     with transaction() as session:
         connection = session.connection()
         move = promotion_rows.running_move(connection, promotion_id)
-        return _write_success(connection, actor, site, move, None, hold) if move else {}
+        if move is not None:
+            _write_success(connection, actor, site, move, None, hold)
 
 
 def _write_success(
@@ -252,16 +251,16 @@ def _write_success(
     move: Move,
     watch: Stopwatch | None,
     hold: str | None,
-) -> dict[str, object]:
+) -> Outcome | None:
     """Write environment, restore point, audit and outbox at once."""
-    written = promotion_rows.write_outcome(
+    outcome = promotion_rows.write_outcome(
         connection,
         move,
         timings_ms=watch.timings_ms if watch else {},
         held_by=actor.username or actor.via.value,
         hold_reason=hold,
     )
-    if written:
+    if outcome is not None:
         _tell(actor, move.request_id, move.number)
         audit.record(
             actor=actor,
@@ -275,7 +274,7 @@ def _write_success(
                 "generation": move.generation,
             },
         )
-    return written
+    return outcome
 
 
 @repeatable()

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Concatenate, ParamSpec, cast
 
@@ -68,23 +68,23 @@ class Layout:
 
     root: Path
 
-    @property
+    @cached_property
     def blobs(self) -> Path:
         return self.root / ".blobs"
 
-    @property
+    @cached_property
     def blobs_lock(self) -> Path:
         return self.blobs / ".lock"
 
-    @property
+    @cached_property
     def hosts(self) -> Path:
         return self.root / ".hosts"
 
-    @property
+    @cached_property
     def staging(self) -> Path:
         return self.root / ".staging"
 
-    @property
+    @cached_property
     def kept(self) -> Path:
         """Uploads that a job will finish."""
         return self.root / ".kept"
@@ -92,7 +92,7 @@ class Layout:
     def kept_upload(self, name: str) -> Path:
         return self.kept / _checked(_KEPT, name, "name of an upload")
 
-    @property
+    @cached_property
     def staging_lock(self) -> Path:
         return self.root / LOCKS_FOLDER / ".staging"
 
