@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from flask import Response, request
+from flask.globals import request_ctx
 from marshmallow import Schema, ValidationError
 from werkzeug.wrappers import Response as WerkzeugResponse
 
@@ -166,6 +167,7 @@ def _instance(schema: SchemaLike) -> Schema | None:
 def _run(
     operation: Operation, handler: Callable[..., Any], path: Mapping[str, Any]
 ) -> WerkzeugResponse:
+    method = request_ctx.request.method
     identity = identify(operation.auth)
     rate_limit.count_call(identity)
     media_type = choose_media_type(operation)
@@ -179,7 +181,7 @@ def _run(
         operation.guard(actor=actor, **path)
     version, tag = _current(operation, actor, path)
     arguments, raw_body = _load(operation)
-    if request.method in METHODS_WITH_BODY:
+    if method in METHODS_WITH_BODY:
         _check_conditions(operation, tag)
     arguments |= {"actor": actor, "expected_version": version}
 
@@ -235,12 +237,13 @@ def _load(operation: Operation) -> tuple[dict[str, Any], object]:
     raw: object = {}
     body: object = {}
     errors: list[FieldError] = []
+    asked = request_ctx.request
     if operation.upload is not None:
-        body = raw = open_upload(request, limit=current_settings().max_upload_bytes)
-    elif request.method in METHODS_WITH_BODY:
-        raw = read_json(request, max_bytes=current_settings().max_json_bytes)
+        body = raw = open_upload(asked, limit=current_settings().max_upload_bytes)
+    elif asked.method in METHODS_WITH_BODY:
+        raw = read_json(asked, max_bytes=current_settings().max_json_bytes)
         body, errors = _load_body(operation.body or _NO_FIELDS, raw)
-    query, query_errors = load_query(operation.query, request.args)
+    query, query_errors = load_query(operation.query, asked.args)
     refuse([*query_errors, *errors])
     arguments: dict[str, Any] = {"body": body, "query": query}
     if operation.paging is not None:

@@ -59,6 +59,8 @@ _FOR_PAGES = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 _HSTS = "max-age=31536000"  # a year
+FURTHER_HEADERS = "relevo.further_headers"
+"""In the environ of a request: headers of its answer, as a list of names and values."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
 
 
@@ -111,6 +113,7 @@ class Envelope:
 
         def start(status: str, headers: Headers, exc_info: Any = None) -> Callable[[bytes], object]:
             path = f"/{environ['PATH_INFO'].lstrip('/')}"
+            headers = [*headers, *environ.get(FURTHER_HEADERS, ())]
             complete = self._complete(headers, request_id, for_api=is_api_path(path))
             return start_response(status, complete, exc_info)
 
@@ -119,6 +122,9 @@ class Envelope:
         except BaseException:
             _forget()
             raise
+        if isinstance(answer, list):  # complete: nothing of ours runs any more
+            _forget()
+            return answer
         return ClosingIterator(answer, _forget)
 
     def _complete(self, headers: Headers, request_id: str, *, for_api: bool) -> Headers:

@@ -4,6 +4,7 @@ import hmac
 from ipaddress import ip_address
 
 from flask import Blueprint, Flask, Response, current_app, jsonify, request
+from flask.globals import request_ctx
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from api.security import client_address
@@ -77,7 +78,8 @@ def _has_metrics_token() -> bool:
 
 def _notice_proxy() -> None:
     """Remember when a neighbour forwards addresses that TRUSTED_PROXIES does not let count."""
-    if current_settings().trusted_proxies or "X-Forwarded-For" not in request.headers:
+    forwarded = "HTTP_X_FORWARDED_FOR" in request_ctx.request.environ
+    if not forwarded or current_settings().trusted_proxies:
         return
     try:
         neighbour = ip_address(client_address() or "")

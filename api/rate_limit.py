@@ -6,9 +6,11 @@ count for the address: inventing tokens avoids nothing, and beyond the limit the
 whether the credential is good or not.
 """
 
-from flask import g, request
+from flask import g
+from flask.globals import request_ctx
 from flask.wrappers import Response
 
+from api.headers import FURTHER_HEADERS
 from api.routing import is_api_path
 from api.security import Identity
 from core.errors import ThrottledError
@@ -18,9 +20,11 @@ from core.settings import current_settings
 _STATE = "relevo_rate"
 
 
-def count_call(identity: Identity) -> None:
+def count_call(identity: Identity) -> RateState:
     """Count this call; `refuse_when_exceeded` decides later in the order of checks."""
-    setattr(g, _STATE, hit(identity.key, current_settings().api_rate_limit))
+    state = hit(identity.key, current_settings().api_rate_limit)
+    setattr(g, _STATE, state)
+    return state
 
 
 def refuse_when_exceeded() -> None:
@@ -38,13 +42,15 @@ def refuse_when_exceeded() -> None:
 
 def add_headers(response: Response) -> Response:
     """Tell every caller of the API what is left, also where no operation was reached."""
-    if not is_api_path(request.path):
+    asked = request_ctx.request
+    if not is_api_path(asked.path):
         return response
-    if not hasattr(g, _STATE):
-        count_call(Identity())
-    state: RateState = getattr(g, _STATE)
-    headers = response.headers
-    headers.add("X-RateLimit-Limit", state.limit)
-    headers.add("X-RateLimit-Remaining", state.remaining)
-    headers.add("X-RateLimit-Reset", state.reset_seconds)
+    state: RateState | None = g.get(_STATE)
+    if state is None:
+        state = count_call(Identity())
+    asked.environ[FURTHER_HEADERS] = [
+        ("X-RateLimit-Limit", str(state.limit)),
+        ("X-RateLimit-Remaining", str(state.remaining)),
+        ("X-RateLimit-Reset", str(state.reset_seconds)),
+    ]
     return response

@@ -1,11 +1,12 @@
 """What a handler's value looks like on the wire: JSON, CSV, tags and locations."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from flask import Response, request
+from flask.globals import request_ctx
 from marshmallow import Schema
 from werkzeug.wrappers import Response as WerkzeugResponse
 
@@ -17,12 +18,16 @@ from api.routing import API_PREFIX
 from core.errors import DomainError, ErrorCode
 from services.paging import CursorPage, Page
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
 JSON_TYPE = "application/json"
 CSV_TYPE = "text/csv"
 READ_METHODS = ("GET", "HEAD")
 # Methods after which the thing at the address is what the answer shows.
 TAGGED_METHODS = ("GET", "HEAD", "PATCH", "PUT")
 NEEDS_LOCATION = (201, 202)
+_CONDITIONS = frozenset({"HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +41,22 @@ class Answer:
     status: int | None = None
     location: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class CompleteResponse(Response):
+    """An answer whose bytes and headers are all there: it goes out as it is.
+
+    werkzeug copies the headers and wraps the body for what may still change or be streamed.
+    """
+
+    def __call__(
+        self, environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
+        """Answer; HEAD and addresses take werkzeug's way."""
+        if environ["REQUEST_METHOD"] == "HEAD" or "Location" in self.headers:
+            return super().__call__(environ, start_response)
+        start_response(self.status, self.headers.to_wsgi_list())
+        return [self.get_data()]
 
 
 class NotAcceptableError(DomainError):
@@ -80,7 +101,8 @@ def render(operation: Operation, result: object) -> WerkzeugResponse:
         raise RuntimeError(f"{status} without a location")
     if answer.location is not None:
         response.headers["Location"] = f"{API_PREFIX}{answer.location}"
-    response.headers.update(answer.headers)
+    if answer.headers:
+        response.headers.update(answer.headers)
     return _with_tag(response)
 
 
@@ -98,7 +120,7 @@ def _body_response(schema: Schema | None, value: object, status: int) -> Respons
         response = Response(status=status)
         response.headers.pop("Content-Type", None)
         return response
-    response = Response(dump(schema, value), status=status, content_type=JSON_TYPE)
+    response = CompleteResponse(dump(schema, value), status=status, content_type=JSON_TYPE)
     if isinstance(value, Page | CursorPage) and (links := link_header(value)):
         response.headers["Link"] = links
     return response
@@ -106,13 +128,14 @@ def _body_response(schema: Schema | None, value: object, status: int) -> Respons
 
 def _with_tag(response: Response) -> Response:
     """Tag the representation that lies at the address, and spare callers who have it."""
-    if request.method not in TAGGED_METHODS or response.status_code != 200:
+    asked = request_ctx.request
+    if asked.method not in TAGGED_METHODS or response.status_code != 200:
         return response
     tag = etag_of(response.get_data())
     response.headers.add("ETag", f'"{tag}"')
     response.headers.add("Cache-Control", "private, no-cache")
-    if request.method in READ_METHODS:
-        if "If-Match" in request.headers:
+    if asked.method in READ_METHODS and asked.environ.keys() & _CONDITIONS:
+        if "If-Match" in asked.headers:
             check_write_conditions(tag)
         if is_not_modified(tag):
             return _not_modified(response)

@@ -28,6 +28,7 @@ class Metrics:
     def __init__(self, settings: Settings) -> None:
         self._folder = metrics_folder(settings)
         self._is_prepared = False
+        self._known: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self.requests = Counter(
             "relevo_requests",
             "Requests answered.",
@@ -45,8 +46,20 @@ class Metrics:
     def count(self, *, method: str, route: str, status: int, seconds: float) -> None:
         """Count one answer."""
         self._prepare()
-        self.requests.labels(method, route, str(status)).inc()
-        self.seconds.labels(method, route).observe(seconds)
+        answers, times = self._of(method, route, status)
+        answers.inc()
+        times.observe(seconds)
+
+    def _of(self, method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+        """Return the counters of one kind of answer; looking them up takes as long as counting."""
+        found = self._known.get((method, route, status))
+        if found is None:
+            found = (
+                self.requests.labels(method, route, str(status)),
+                self.seconds.labels(method, route),
+            )
+            self._known[method, route, status] = found
+        return found
 
     def render(self) -> bytes:
         """Return the sums of all processes in Prometheus' text format."""

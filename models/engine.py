@@ -72,7 +72,9 @@ def engine_options(database_url: str, *, threads: int = 4) -> dict[str, object]:
             "timeout": BUSY_TIMEOUT_MS / 1000,
             "isolation_level": None,
         }
-        return {**_FOR_ALL, "connect_args": arguments}
+        # A thread keeps one for single statements, and takes others for units of work.
+        sizes = {"pool_size": 2 * threads, "max_overflow": 2 * threads}
+        return {**_FOR_ALL, **sizes, "connect_args": arguments}
     return {
         **_FOR_ALL,
         "connect_args": POSTGRESQL_ARGUMENTS if kind == "postgresql" else MARIADB_ARGUMENTS,

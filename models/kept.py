@@ -11,13 +11,32 @@ class KeptConnection(threading.local):
     """The connection of a thread's last single statement, for its next one.
 
     Taking one from the pool and giving it back costs as much as a statement does. It is kept only
-    where somebody will let go of it, and never beside the connection of a session.
+    where somebody will let go of it, and never beside the connection of a session. One of SQLite
+    is an open file that holds nothing back between two statements, so the thread keeps it for
+    the next call too.
     """
 
     is_wanted = False
     connection: Connection | None = None
 
+    def take(self, engine: Engine) -> Connection:
+        """Return the connection that is kept, a new one where there is none."""
+        if self.connection is None:
+            self.connection = engine.connect()
+        return self.connection
+
+    def begin(self, engine: Engine) -> None:
+        """Keep from now on; what was kept of another database is closed."""
+        self.is_wanted = True
+        if self.connection is not None and self.connection.engine is not engine:
+            self.close()
+
     def let_go(self) -> None:
+        """Give the connection back to the pool, if somebody else could need it."""
+        if self.connection is not None and self.connection.dialect.name != "sqlite":
+            self.close()
+
+    def close(self) -> None:
         """Give the connection back to the pool, if there is one."""
         connection, self.connection = self.connection, None
         if connection is not None:

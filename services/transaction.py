@@ -79,12 +79,10 @@ def single_statements() -> Iterator[Connection]:
     if is_open():
         yield db.session.connection()
     elif kept.is_wanted:
-        if kept.connection is None:
-            kept.connection = for_single_statements(db.engine).connect()
         try:
-            yield kept.connection
+            yield kept.connection or kept.take(for_single_statements(db.engine))
         except DBAPIError:
-            kept.let_go()
+            kept.close()
             raise
     else:
         with for_single_statements(db.engine).connect() as connection:
@@ -110,7 +108,7 @@ def keeping_connection() -> Iterator[None]:
 
     It goes back to the pool at the end, before a session takes one, and before any wait.
     """
-    kept.is_wanted = True
+    kept.begin(for_single_statements(db.engine))
     try:
         yield
     finally:
