@@ -5,6 +5,7 @@ import socket
 from collections import deque
 from dataclasses import dataclass
 from functools import partial
+from time import sleep
 from typing import Any
 
 from gunicorn.workers.gthread import _DEFER, ThreadWorker
@@ -14,6 +15,7 @@ from core.gunicorn_arrival import Arrival, Arriving, PacedSocket
 from core.settings import Settings
 
 GOODBYE_SECONDS = 2.0
+GIVE_WAY_SECONDS = 0.001
 ANNOUNCE_BODY = ("CONTENT-LENGTH", "TRANSFER-ENCODING")
 DRAIN_BYTES = 64 * 1024
 
@@ -57,6 +59,16 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._leaving: deque[Any] = deque()
+
+    def accept(self, listener: Any) -> None:
+        """Take a connection; a process that has one for each of its threads lets others go first.
+
+        Otherwise of many connections that come at once most go to one process, while its sibling
+        has nothing to do for as long as they are kept.
+        """
+        if self.nr_conns >= self.cfg.threads:
+            sleep(GIVE_WAY_SECONDS)
+        super().accept(listener)
 
     def handle(self, conn: Any) -> Any:
         """Answer a request that is there; give the connection back when it is not."""
