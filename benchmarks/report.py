@@ -31,14 +31,15 @@ time, which is the harder comparison.
 TAIL = """
 ## Where the time of a promotion goes
 
-About 20 SQL statements, two commits, and five flushes to disk: one for each commit, the journal,
+About 15 SQL statements, two commits, and five flushes to disk: one for each commit, the journal,
 its folder and the folder of the pointer. None depends on the number of files. On a busy disk the
 flushes are about half of the time, the wait for a processor most of the rest; on a quiet machine
 it is the work of the application, of which reading and writing rows is the largest part.
 
-The naive way writes every file twice and waits for no flush, so its time is the disk's. On a
-machine that is busy with other work our median suffers more than the best time of the naive way;
-the detail column therefore shows the best times of both as well.
+The naive way writes every file twice and waits for no flush, so its time is the disk's. What it
+left unwritten is flushed between the rounds, on nobody's account. On a machine that is busy with
+other work our median suffers more than the best time of the naive way; the detail column therefore
+shows the best times of both as well.
 
 ## How to repeat
 

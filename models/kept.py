@@ -18,6 +18,8 @@ class KeptConnection(threading.local):
 
     is_wanted = False
     connection: Connection | None = None
+    known: tuple[Any, ...] | None = None  # Any: it is the reader's
+    """What was read for the door of a call, for the service behind it; forgotten with each wait."""
 
     def take(self, engine: Engine) -> Connection:
         """Return the connection that is kept, a new one where there is none."""
@@ -27,12 +29,13 @@ class KeptConnection(threading.local):
 
     def begin(self, engine: Engine) -> None:
         """Keep from now on; what was kept of another database is closed."""
-        self.is_wanted = True
+        self.is_wanted, self.known = True, None
         if self.connection is not None and self.connection.engine is not engine:
             self.close()
 
     def let_go(self) -> None:
         """Give the connection back to the pool, if somebody else could need it."""
+        self.known = None
         if self.connection is not None and self.connection.dialect.name != "sqlite":
             self.close()
 

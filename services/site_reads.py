@@ -31,7 +31,7 @@ def list_views(*, actor: Actor, page: PageRequest) -> Page[SiteView]:
     """Return the sites the actor may see; `q` looks into slug, name and description."""
     wanted = matching(page.q, sites.c.slug, sites.c.name, sites.c.description)
     asked = {
-        **about(actor),
+        **about(actor=actor),
         "limit": page.per_page,
         "offset": (page.page - 1) * page.per_page,
     }
@@ -59,7 +59,7 @@ def get_view(*, actor: Actor, slug: str) -> SiteView:
     """
     statement = _single(actor.sees_all_sites, actor.token_site_ids is not None)
     with single_statements() as connection:
-        rows = connection.execute(statement, {**about(actor), "slug": slug}).all()
+        rows = connection.execute(statement, {**about(actor=actor), "slug": slug}).all()
     if not rows:
         raise NotFoundError("There is no such site, or you may not see it.")
     held = [row.effective for row in rows]

@@ -48,7 +48,7 @@ def visible(
     return conditions
 
 
-def about(actor: Actor) -> dict[str, object]:
+def about(*, actor: Actor) -> dict[str, object]:
     """Return the parameters of all these parts."""
     limits = actor.token_site_ids
     return {"user": actor.user_id, "now": utc_now()} | (
