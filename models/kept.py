@@ -4,7 +4,7 @@ import threading
 from typing import Any
 
 from flask_sqlalchemy.session import Session as FlaskSession
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, Pool
 
 
 class KeptConnection(threading.local):
@@ -18,19 +18,20 @@ class KeptConnection(threading.local):
 
     is_wanted = False
     connection: Connection | None = None
+    _pool: Pool | None = None
     known: tuple[Any, ...] | None = None  # Any: it is the reader's
     """What was read for the door of a call, for the service behind it; forgotten with each wait."""
 
     def take(self, engine: Engine) -> Connection:
         """Return the connection that is kept, a new one where there is none."""
         if self.connection is None:
-            self.connection = engine.connect()
+            self.connection, self._pool = engine.connect(), engine.pool
         return self.connection
 
     def begin(self, engine: Engine) -> None:
-        """Keep from now on; what was kept of another database is closed."""
+        """Keep from now on; what was kept of another pool, or of one disposed of, is closed."""
         self.is_wanted, self.known = True, None
-        if self.connection is not None and self.connection.engine is not engine:
+        if self.connection is not None and self._pool is not engine.pool:
             self.close()
 
     def let_go(self) -> None:

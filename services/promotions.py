@@ -142,10 +142,9 @@ def move(
         environment = plans.environment_named(site=site, name=order.to, pointer="/to")
         if approval_rules.is_protected(environment=environment):
             require_no_hold(actor=actor, environment=environment)
-            if guard is not None:
-                with transaction():
-                    guard()
-            return approval(actor=actor, site=site, environment=environment, order=order)
+            return approval(
+                actor=actor, site=site, environment=environment, order=order, guard=guard
+            )
     with switching.environment_turn(slug=slug, environment=order.to):
         begun, seen = recovery.settled(
             slug=slug,

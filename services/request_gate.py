@@ -38,6 +38,7 @@ from services import (
 )
 from services.actors import Actor
 from services.promotion_rules import Approval, PromotionOrder, check
+from services.promotions import Guard
 from services.request_facts import Changed
 from services.request_moves import Action
 from services.request_payloads import PromotionPayload
@@ -66,13 +67,20 @@ class Answer:
     by_actor: bool = False
 
 
-def ask(*, actor: Actor, site: Site, environment: Environment, order: PromotionOrder) -> Promotion:
+def ask(
+    *,
+    actor: Actor,
+    site: Site,
+    environment: Environment,
+    order: PromotionOrder,
+    guard: Guard | None = None,
+) -> Promotion:
     """Answer an attempt to promote into a protected environment.
 
     What a promotion would be refused for is refused before anybody is asked. A release that is
     live already needs nobody. An approved request for the same thing that may run now is carried
     out. Otherwise one of the actor's that waits is shown again, or one is made; the promotion that
-    comes back waits for approval.
+    comes back waits for approval. `guard` is called in the unit of work that files.
 
     Raises:
         ConflictError: `approval_required` or `approval_stale` when the order says to refuse;
@@ -80,7 +88,7 @@ def ask(*, actor: Actor, site: Site, environment: Environment, order: PromotionO
     """
     environment_id = environment.id
     _refuse_drift(site, environment.name)
-    answer = _find_or_file(actor, site, environment_id, order)
+    answer = _find_or_file(actor, site, environment_id, order, guard)
     if answer.promotion is not None:
         return answer.promotion
     if answer.by_actor:
@@ -91,9 +99,17 @@ def ask(*, actor: Actor, site: Site, environment: Environment, order: PromotionO
 
 
 @repeatable()
-def _find_or_file(actor: Actor, site: Site, environment_id: int, order: PromotionOrder) -> Answer:
+def _find_or_file(
+    actor: Actor,
+    site: Site,
+    environment_id: int,
+    order: PromotionOrder,
+    guard: Guard | None,
+) -> Answer:
     """Decide with the environment locked, so that of equal attempts at a time one files."""
     with transaction():
+        if guard is not None:
+            guard()
         environment = switching.locked_environment(environment_id=environment_id)
         found, source = plans.source_release(
             site=site,

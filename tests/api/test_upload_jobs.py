@@ -9,9 +9,12 @@ from sqlalchemy import select
 
 from models.engine import db
 from models.promotions import Promotion
+from models.requests import ChangeRequest
+from models.sites import Site
 from models.tokens import ApiToken
-from services import job_runs, switching
+from services import job_runs, request_gate, switching
 from services.job_runs import JobRun
+from services.promotion_rows import Outcome
 from tests.api.test_large_uploads import LARGE
 from tests.api.test_large_uploads import root as root
 from tests.api.test_large_uploads import town as town
@@ -126,13 +129,13 @@ def test_a_job_that_is_cancelled_before_it_publishes_does_not(
 def test_a_cancel_after_publishing_began_comes_too_late(
     town: People, root: Caller, monkeypatch: pytest.MonkeyPatch, to: str
 ) -> None:
-    job_id, real = send(root, LARGE, to=to).json["job"], switching.execute
+    job_id, real = send(root, LARGE, to=to).json["job"], switching.carry_out
 
-    def execute(**arguments: Any) -> Promotion:
+    def carry_out(**arguments: Any) -> Outcome | None:
         assert root.post(f"/jobs/{job_id}/cancel").status_code == 202
         return real(**arguments)
 
-    monkeypatch.setattr(switching, "execute", execute)
+    monkeypatch.setattr(switching, "carry_out", carry_out)
     work_off()
 
     job = _job(root, job_id)
@@ -154,13 +157,13 @@ def test_a_cancel_after_all_was_done_comes_too_late(
 def test_who_is_deactivated_after_publishing_began_has_published(
     town: People, root: Caller, ana: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job_id, real = send(ana, LARGE, to="main").json["job"], switching.execute
+    job_id, real = send(ana, LARGE, to="main").json["job"], switching.carry_out
 
-    def execute(**arguments: Any) -> Promotion:
+    def carry_out(**arguments: Any) -> Outcome | None:
         assert root.delete("/users/ana").status_code == 204
         return real(**arguments)
 
-    monkeypatch.setattr(switching, "execute", execute)
+    monkeypatch.setattr(switching, "carry_out", carry_out)
     work_off()
 
     assert (_job(root, job_id)["state"], live("main")) == ("succeeded", 1)
@@ -176,6 +179,28 @@ def test_a_worker_that_slept_before_publishing_publishes_nothing(
 
     assert _job(root, job_id)["state"] == "cancelled"
     assert (live("test"), count(Promotion)) == (None, 0)
+
+
+def test_a_worker_that_slept_before_it_asked_for_approval_asks_nobody(
+    town: People, root: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = {"type": "promotion", "site": "web", "environment": "main", "required_approvals": 1}
+    assert root.post("/approval-policies", policy).status_code == 201
+    town.user("rita")
+    town.members("web", rita="reviewer")
+    job_id, real = send(root, LARGE, to="main").json["job"], request_gate._refuse_drift
+
+    def refuse_drift(site: Site, environment: str) -> None:
+        real(site, environment)
+        take_back("sleeper")
+        assert root.post(f"/jobs/{job_id}/cancel").status_code == 200
+
+    monkeypatch.setattr(request_gate, "_refuse_drift", refuse_drift)
+
+    job_runs.carry_out(claim=claim("sleeper"))
+
+    assert _job(root, job_id)["state"] == "cancelled"
+    assert (count(ChangeRequest), count(Promotion)) == (0, 0)
 
 
 def test_of_a_worker_that_slept_and_its_successor_one_publishes(
