@@ -3,8 +3,7 @@
 Every promotion waits for these, so the statements are built once, of plain tables.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -20,7 +19,6 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.orm import Session, make_transient_to_detached
-from sqlalchemy.orm.attributes import set_committed_value
 
 from core.clock import utc_now
 from core.ids import new_public_id
@@ -262,25 +260,6 @@ def move_of(promotion: Promotion) -> Move:
         previous_verified_at=old.verified_at if old else None,
         **about,
     )
-
-
-@contextmanager
-def kept_loaded(promotion: Promotion) -> Iterator[dict[str, object]]:
-    """Keep what was read of a promotion over a unit of work, which forgets all rows it meets.
-
-    The caller fills the yielded dict with the columns that it wrote meanwhile.
-    """
-    session: Session = db.session()
-    written: dict[str, object] = {}
-    session.expunge(promotion)
-    try:
-        yield written
-    finally:
-        session.add(promotion)
-    for name, value in written.items():
-        set_committed_value(promotion, name, value)
-    if not written:
-        session.refresh(promotion)
 
 
 def _key_of(inserted: CursorResult[Any]) -> int:

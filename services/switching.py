@@ -174,10 +174,8 @@ def execute(
 ) -> Promotion:
     """Carry out a running promotion that the ORM has loaded; see `carry_out`."""
     move = promotion_rows.move_of(promotion)
-    with promotion_rows.kept_loaded(promotion) as written:
-        outcome = carry_out(actor=actor, site=site, move=move, watch=watch, hold=hold)
-        written |= outcome.columns if outcome else {}
-    return promotion
+    carry_out(actor=actor, site=site, move=move, watch=watch, hold=hold)
+    return promotion  # the unit of work has expired it: it is read again when it is looked at
 
 
 def carry_out(

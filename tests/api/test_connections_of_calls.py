@@ -1,4 +1,7 @@
-"""How many connections a call takes: one for what it reads, and none is left behind."""
+"""How many connections a call takes: one for what it reads, and none is left behind.
+
+To SQLite a thread keeps the one for single statements; it was taken before anything is counted.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,7 +10,10 @@ import pytest
 from sqlalchemy import event
 
 from models.engine import db
+from tests import engines
 from tests.people import Caller, People
+
+FOR_READING = 0 if engines.CHOSEN == engines.SQLITE else 1
 
 
 class Taken:
@@ -41,15 +47,17 @@ def counted(people: People) -> Iterator[Taken]:
 @pytest.fixture
 def root(people: People) -> Caller:
     people.site("web", root="owner")
-    return people.caller("root")
+    root = people.caller("root")
+    assert root.get("/sites").status_code == 200
+    return root
 
 
 @pytest.mark.parametrize("path", ["/sites", "/sites/web", "/sites?q=w&page=7"])
-def test_a_reading_call_takes_one_connection(people: People, root: Caller, path: str) -> None:
+def test_a_reading_call_takes_one_connection_at_most(people: People, root: Caller, path: str) -> None:
     with counted(people) as taken:
         assert root.get(path).status_code == 200
 
-    assert (taken.times, taken.now) == (1, 0)
+    assert (taken.times, taken.now) == (FOR_READING, 0)
 
 
 @pytest.mark.parametrize("path", ["/sites/web/members", "/sites/web/environments", "/auth/whoami"])
