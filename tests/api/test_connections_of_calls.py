@@ -53,7 +53,9 @@ def root(people: People) -> Caller:
 
 
 @pytest.mark.parametrize("path", ["/sites", "/sites/web", "/sites?q=w&page=7"])
-def test_a_reading_call_takes_one_connection_at_most(people: People, root: Caller, path: str) -> None:
+def test_a_reading_call_takes_one_connection_at_most(
+    people: People, root: Caller, path: str
+) -> None:
     with counted(people) as taken:
         assert root.get(path).status_code == 200
 
