@@ -20,6 +20,8 @@ from core import child
 
 PYTHON = [sys.executable, "-I", "-S"]
 WAIT_SECONDS = 20.0
+ENDING = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+"""What else asks the parent to stop, unless it was told to ignore it."""
 UNTIL_TERM = "import signal; signal.sigwait({signal.SIGTERM})"
 SLEEP = "import time; time.sleep(600)"
 HOLD_TERM = "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})"
@@ -96,9 +98,13 @@ class Parent:
 
 @pytest.fixture
 def parent(tmp_path: Path) -> Iterator[Parent]:
+    """A parent that meets no signal ignored, also where the tests run under nohup."""
+    before = {number: signal.signal(number, signal.default_int_handler) for number in ENDING}
     started = Parent(tmp_path / "parent.log")
     yield started
     started.kill()
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 class Mark:
@@ -132,7 +138,7 @@ def test_children_share_the_group_of_the_parent(parent: Parent) -> None:
     assert groups == {process.pid}
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, *ENDING])
 def test_a_signal_to_the_group_ends_everything_cleanly(
     parent: Parent, mark: Mark, number: signal.Signals
 ) -> None:
