@@ -31,6 +31,7 @@ from services.releases import ReceiveOptions, ReleaseChange, UploadNote
 from services.uploads import DeferredUpload
 
 LIST = "/<slug>/releases"
+REVALIDATED = "private, no-cache"
 ITEM = f"{LIST}/<int:number>"
 
 
@@ -184,11 +185,12 @@ class ReleaseFile(Resource):
             file.close()
             response = Response(status=304)
             response.set_etag(file.sha256)
+            response.headers["Cache-Control"] = REVALIDATED
             return response
         response = Response(file.chunks, mimetype="application/octet-stream")
         response.content_length = file.size_bytes
         response.set_etag(file.sha256)
-        response.headers["Cache-Control"] = "private, no-cache"
+        response.headers["Cache-Control"] = REVALIDATED
         response.headers.set("Content-Disposition", "attachment", filename=path.split("/")[-1])
         response.call_on_close(file.close)
         return response

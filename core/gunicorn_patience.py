@@ -60,12 +60,32 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
         super().__init__(*args, **kwargs)
         self._leaving: deque[Any] = deque()
 
+    @property
+    def worker_connections(self) -> int:
+        """How many connections the loop may hold and still accept: none while no thread is free.
+
+        What waits at the listener is taken by whoever has a thread first; what waits here would
+        wait for one of ours, however long, beside an idle sibling.
+        """
+        return self._most_connections if self._in_hand() < self.cfg.threads else 0
+
+    @worker_connections.setter
+    def worker_connections(self, value: int) -> None:
+        self._most_connections = value
+
+    def _in_hand(self) -> int:
+        """Return how many connections have a thread or wait for one, not lying at the poller."""
+        lying = len(self.keepalived_conns) + len(self.pending_conns) + len(self._leaving)
+        return int(self.nr_conns) - lying
+
     def accept(self, listener: Any) -> None:
         """Take a connection; a process that has one for each of its threads lets others go first.
 
         Otherwise of many connections that come at once most go to one process, while its sibling
         has nothing to do for as long as they are kept.
         """
+        if self._in_hand() >= self.cfg.threads:
+            return  # the loop stops listening before it looks again
         if self.nr_conns >= self.cfg.threads:
             sleep(GIVE_WAY_SECONDS)
         super().accept(listener)

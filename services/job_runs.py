@@ -4,7 +4,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlalchemy import delete, func, select
@@ -279,11 +279,14 @@ def _try_later(claim: Claim, kind: JobKind | None, error: DomainError) -> None:
 
 
 def _ending(error: DomainError) -> JobEnd:
+    """Return how a job ends: what a problem document would say of the refusal."""
+    complaints = [asdict(complaint) for complaint in error.errors]
+    members = {**error.members, "errors": complaints} if complaints else error.members
     return JobEnd(
         state=JobState.FAILED,
         code=error.code.value,
         detail=error.detail,
-        members=json.loads(json.dumps(error.members, default=str)),
+        members=json.loads(json.dumps(members, default=str)),
     )
 
 

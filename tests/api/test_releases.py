@@ -325,6 +325,7 @@ def test_a_file_is_downloaded_and_never_shown_as_a_page(root: Caller) -> None:
     assert answer.headers["Content-Disposition"].startswith("attachment")
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert (again.status_code, again.data) == (304, b"")
+    assert again.headers["Cache-Control"] == answer.headers["Cache-Control"]
     assert (odd.status_code, odd.data) == (200, b"text")
 
 

@@ -169,6 +169,20 @@ def test_who_is_deactivated_after_publishing_began_has_published(
     assert (_job(root, job_id)["state"], live("main")) == ("succeeded", 1)
 
 
+def test_a_target_deleted_meanwhile_is_named(town: People, root: Caller, parking: Parking) -> None:
+    assert root.post("/sites/web/environments", {"name": "stage", "rank": 15}).status_code == 201
+    parking(UNPACKING, lambda: root.delete("/sites/web/environments/stage"))
+    job_id = send(root, LARGE, to="stage").json["job"]
+
+    work_off()
+
+    error = _job(root, job_id)["error"]
+    assert error["code"] == "validation_failed"
+    assert [(each["pointer"], each["code"]) for each in error["errors"]] == [
+        ("?to", "unknown_environment")
+    ]
+
+
 def test_a_worker_that_slept_before_publishing_publishes_nothing(
     town: People, root: Caller, parking: Parking
 ) -> None:

@@ -9,6 +9,7 @@ from contextlib import ExitStack, suppress
 import pytest
 import requests
 
+from core.extensions import site_store
 from tests.api.served import Served, serve
 from tests.people import PASSWORD
 
@@ -23,6 +24,9 @@ PATIENCE_SECONDS = 2
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("slow")
     with serve(folder, CLIENT_SECONDS=str(PATIENCE_SECONDS)) as running:
+        running.people.site("web", root="owner")
+        with running.people.app.app_context():
+            site_store().prepare()
         yield running
 
 
@@ -56,6 +60,25 @@ def test_silent_connections_hold_up_nobody(served: Served, beginning: bytes) -> 
         answers = [requests.get(f"{served.url}/healthz", timeout=5) for _ in range(5)]
 
     assert {answer.status_code for answer in answers} == {200}
+
+
+@pytest.mark.parametrize("uploads", [4, 5, 6])
+def test_slow_uploads_hold_up_nobody_while_a_thread_is_free(served: Served, uploads: int) -> None:
+    token = served.log_in("root")["access_token"]
+    head = (
+        "POST /api/v1/sites/web/releases?to=none HTTP/1.1\r\nHost: x\r\n"
+        f"Authorization: Bearer {token}\r\nContent-Type: application/zip\r\n"
+        "Content-Length: 10000000\r\n\r\n"
+    )
+    with ExitStack() as stack:
+        for _ in range(uploads):
+            stack.enter_context(connect(served)).sendall(head.encode() + bytes(2000))
+        time.sleep(0.3)
+
+        answers = [requests.get(f"{served.url}/healthz", timeout=5) for _ in range(8)]
+
+    assert [answer.status_code for answer in answers] == [200] * 8
+    assert max(answer.elapsed.total_seconds() for answer in answers) < PATIENCE_SECONDS / 2
 
 
 def test_connections_that_nobody_ends_hold_up_nobody(served: Served) -> None:
