@@ -21,7 +21,6 @@ from api.paging import take_cursor, take_page
 from api.queries import load_query
 from api.representations import (
     CSV_TYPE,
-    READ_METHODS,
     choose_media_type,
     dump,
     render,
@@ -136,8 +135,6 @@ def endpoint(
         def run(resource: object, **path: Any) -> WerkzeugResponse:  # Any: parts of the path
             try:
                 call = functools.partial(handler, resource)
-                if request.method not in READ_METHODS:
-                    return _run(operation, call, path)
                 with keeping_connection():
                     return _run(operation, call, path)
             except (ForbiddenError, ConflictError) as refusal:

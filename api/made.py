@@ -15,6 +15,9 @@ from api.representations import dump
 from core.errors import DomainError
 from services.actors import Actor
 
+_WITHOUT_READER = "relevo_made_without_reader"
+"""Endpoints whose things have no GET beside a PATCH; the same for all that one of them makes."""
+
 
 def with_tag_of_made(
     operation: Operation, actor: Actor | None, response: WerkzeugResponse
@@ -35,8 +38,12 @@ def with_tag_of_made(
 
 def _representation(path: str, made_by: Operation, actor: Actor | None) -> bytes | None:
     """Return what a GET of this path answers to this caller; None when that is nothing alike."""
+    unread: set[str | None] = current_app.extensions.setdefault(_WITHOUT_READER, set())
+    if request.endpoint in unread:
+        return None
     found = _reader(path)
     if found is None:
+        unread.add(request.endpoint)
         return None
     read, handler, parts = found
     schema, made = read.schema_for(200), made_by.schema_for(201)

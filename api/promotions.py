@@ -40,8 +40,9 @@ from services.backups import BackupView
 from services.drift import Drift
 from services.paging import Page, PageRequest
 from services.plans import Plan
+from services.promotion_rows import Moved
+from services.promotion_rules import PromotionOrder
 from services.promotion_views import PromotionView
-from services.promotions import PromotionOrder
 
 UNFINISHED = (PromotionState.PENDING_APPROVAL, PromotionState.QUEUED, PromotionState.RUNNING)
 REFUSALS = (
@@ -121,8 +122,8 @@ class PromotionList(Resource):
             document = {**vars(trial.plan), "would": trial.would, "refusal": trial.refusal}
             return Answer(value=document, status=200)
         with shown_in_problem(slug):
-            promotion = promotions.promote(actor=actor, slug=slug, order=order)
-        return _made(slug, promotion)
+            made = promotions.move(actor=actor, slug=slug, order=order)
+        return _made(actor, slug, made)
 
 
 class PromotionItem(Resource):
@@ -176,8 +177,8 @@ class Rollback(Resource):
         """Show an earlier release again."""
         waits.for_release(actor=actor, slug=slug, reference=body["release"], seconds=query["wait"])
         with shown_in_problem(slug):
-            promotion = rollbacks.roll_back(actor=actor, slug=slug, **body)
-        return _made(slug, promotion)
+            made = rollbacks.move_back(actor=actor, slug=slug, **body)
+        return _made(actor, slug, made)
 
 
 class BackupList(Resource):
@@ -237,9 +238,10 @@ def _view(slug: str, promotion: Promotion) -> PromotionView:
     return promotion_views.describe(slug=slug, promotions=[promotion])[0]
 
 
-def _made(slug: str, promotion: Promotion) -> Answer:
+def _made(actor: Actor, slug: str, made: Promotion | Moved) -> Answer:
+    view = promotion_views.of_made(slug=slug, actor=actor, made=made)
     return Answer(
-        value=_view(slug, promotion),
-        status=202 if promotion.state in UNFINISHED else 201,
-        location=f"/sites/{slug}/promotions/{promotion.number}",
+        value=view,
+        status=202 if view.state in UNFINISHED else 201,
+        location=f"/sites/{slug}/promotions/{view.number}",
     )

@@ -1,5 +1,6 @@
 """Promotion and rollback through HTTP against the naive way, at growing numbers of files."""
 
+import os
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -109,6 +110,8 @@ def _place(installation: Installation, work: Path, count: int, *, with_trees: bo
 
 def _against_naive(place: Place, count: int, *, rounds: int) -> Line:
     def several() -> None:
+        # What the naive way left unwritten is its own; our flushes would wait for it.
+        os.sync()
         for _ in range(PROMOTIONS_PER_ROUND):
             ours.extend(interleaved(1, ours=place.promote)["ours"])
 

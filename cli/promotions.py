@@ -12,8 +12,9 @@ from models.promotions import Promotion
 from services import offline, promotion_views, promotions, rollbacks
 from services.actors import cli_actor
 from services.offline import OfflineMove
+from services.promotion_rules import PromotionOrder, Unset
 from services.promotion_views import PromotionView
-from services.promotions import DryRun, PromotionOrder, Unset
+from services.promotions import DryRun
 
 NOTHING_YET = 0
 

@@ -23,6 +23,8 @@ BUSY_TIMEOUT_MS = 5_000
 POOL_WAIT_SECONDS = 2
 POOL_RECYCLE_SECONDS = 1_800
 WRITES = "relevo_writes"
+CONNECTED = "relevo_connected"
+"""In the info of a session: the last of its transactions that has taken a connection."""
 
 NAMES = {
     "ix": "ix_%(column_0_label)s",
@@ -147,9 +149,10 @@ def _prepare_sqlite(dbapi_connection: DBAPIConnection, _record: ConnectionPoolEn
 
 @event.listens_for(kept.Session, "after_begin")
 def _begin_session(
-    _session: Session, transaction: SessionTransaction, connection: Connection
+    session: Session, transaction: SessionTransaction, connection: Connection
 ) -> None:
     if not transaction.nested:
+        session.info[CONNECTED] = transaction
         send_begin(connection)
 
 

@@ -5,8 +5,10 @@ with every request.
 """
 
 from collections.abc import Collection, Iterable, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple, Protocol
 
-from sqlalchemy import ColumnElement, Select, and_, or_, select
+from sqlalchemy import ColumnElement, Select, and_, bindparam, or_, select
 from sqlalchemy.orm import Session
 
 from core.clock import utc_now
@@ -16,9 +18,27 @@ from models.engine import db
 from models.roles import Role
 from models.sites import Membership, Site
 from services.actors import Actor
-from services.transaction import is_open
+from services.site_visibility import KNOWN_JOINED, about, roles, sites, visible, with_roles
+from services.transaction import is_open, single_statements
 
 _KEPT = "relevo_site_looked_up"
+
+
+class AnySite(Protocol):
+    """A site by its key and its name: all that moving a pointer needs to know of it."""
+
+    @property
+    def id(self) -> int: ...
+
+    @property
+    def slug(self) -> str: ...
+
+
+class SiteKey(NamedTuple):
+    """The key of a site that the caller may see."""
+
+    id: int
+    slug: str
 
 
 def visible_sites(*, actor: Actor) -> Select[Site]:
@@ -48,10 +68,30 @@ def find_site(*, actor: Actor, slug: str, scopes: tuple[str, ...] = ("sites:read
     """
     found = _look_up(actor, slug)
     if found is None:
-        raise NotFoundError("There is no such site, or you may not see it.")
-    site, roles = found
-    _require(_held(actor, roles), scopes)
+        raise _unknown_site()
+    site, held = found
+    _require(_held(actor, held), scopes)
     return site
+
+
+def find_key(*, actor: Actor, slug: str, scopes: tuple[str, ...] = ("sites:read",)) -> SiteKey:
+    """Like `find_site`, with one statement that stands alone, for what needs no more of the site.
+
+    Raises:
+        NotFoundError: there is no such site, or the actor may not know of it.
+        ForbiddenError: the actor sees it but lacks a scope.
+    """
+    statement = _looking_up_key(actor.sees_all_sites, actor.token_site_ids is not None)
+    with single_statements() as connection:
+        rows = connection.execute(statement, {**about(actor), "slug": slug}).all()
+    if not rows:
+        raise _unknown_site()
+    _require(_held(actor, [effective for _, effective in rows]), scopes)
+    return SiteKey(rows[0][0], slug)
+
+
+def _unknown_site() -> NotFoundError:
+    return NotFoundError("There is no such site, or you may not see it.")
 
 
 def _look_up(actor: Actor, slug: str) -> tuple[Site, Sequence[Collection[str] | None]] | None:
@@ -65,19 +105,27 @@ def _look_up(actor: Actor, slug: str) -> tuple[Site, Sequence[Collection[str] | 
     if kept is not None and asked[0] is not None and kept[0] == asked and not is_open():
         found: tuple[Site, Sequence[Collection[str] | None]] | None = kept[1]
         return found
-    mine = Membership.user_id == actor.user_id
-    granted = and_(AccessGrant.user_id == actor.user_id, grant_counts())
-    rows = session.execute(
-        visible_sites(actor=actor)
-        .where(Site.slug == slug)
-        .add_columns(Role.effective)
-        .outerjoin(Membership, and_(Membership.site_id == Site.id, mine))
-        .outerjoin(AccessGrant, and_(AccessGrant.site_id == Site.id, granted))
-        .outerjoin(Role, or_(Role.id == Membership.role_id, Role.id == AccessGrant.role_id))
-    ).all()
+    statement = _looking_up(actor.sees_all_sites, actor.token_site_ids is not None)
+    rows = session.execute(statement, {**about(actor), "slug": slug}).all()
     found = (rows[0][0], [effective for _, effective in rows]) if rows else None
     session.info[_KEPT] = ((session.get_transaction(), actor, slug), found)
     return found
+
+
+@lru_cache(maxsize=4)
+def _looking_up(sees_all: bool, is_limited: bool) -> Select[Any]:
+    """Return the statement for one site: a row for each role of the caller on it, or one."""
+    return (
+        select(Site, roles.c.effective)
+        .select_from(with_roles(sites))
+        .where(sites.c.slug == bindparam("slug"), *visible(sees_all, is_limited, KNOWN_JOINED))
+    )
+
+
+@lru_cache(maxsize=4)
+def _looking_up_key(sees_all: bool, is_limited: bool) -> Select[Any]:
+    """Return the same statement for its key alone."""
+    return _looking_up(sees_all, is_limited).with_only_columns(sites.c.id, roles.c.effective)
 
 
 def site_scopes(*, actor: Actor, site: Site) -> frozenset[str]:

@@ -20,12 +20,14 @@ APPROVALS = "required_approvals"
 
 # Every promotion passes here, so this is built once, of plain tables.
 _policies = Base.metadata.tables[ApprovalPolicy.__tablename__]
-_ANY = (
+ANY = (
     select(_policies.c.id)
     .where(_policies.c.type == bindparam("kind"), _policies.c.required_approvals > 0)
     .where(or_(_policies.c.site_id.is_(None), _policies.c.site_id == bindparam("site")))
     .limit(1)
 )
+"""Whether any policy asks for approvals of a `kind` on a `site`; to be read as it is, or in an
+EXISTS of another statement."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +80,7 @@ def rule_for(
 def could_ask(*, kind: RequestType, site_id: int) -> bool:
     """Tell with one prepared statement whether any policy asks for approvals on a site."""
     asked = {"kind": kind, "site": site_id}
-    return bool(db.session.connection().execute(_ANY, asked).scalar_one_or_none())
+    return bool(db.session.connection().execute(ANY, asked).scalar_one_or_none())
 
 
 def is_protected(*, environment: Environment) -> bool:

@@ -5,6 +5,7 @@ import hmac
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 from sqlalchemy import bindparam, insert, select, update
 
@@ -69,15 +70,15 @@ def record(
         connection = session.connection()
         count, last_hash = connection.execute(_HEAD).one()
         values = _values(count + 1, actor, action, target, before, after)
-        values["hash"] = new_hash = chain_hash(AuditEvent(**values), last_hash)
+        values["hash"] = new_hash = chain_hash(SimpleNamespace(**values), last_hash)
         connection.execute(_MOVE_HEAD, {"new_count": count + 1, "new_hash": new_hash})
         connection.execute(_ADD_EVENT, values)
         connection.execute(_TELL, _told(values))
         after_commit(ring)
 
 
-def chain_hash(event: AuditEvent, previous_hash: str) -> str:
-    """Return the keyed hash of one event on top of the hash before it.
+def chain_hash(event: AuditEvent | SimpleNamespace, previous_hash: str) -> str:
+    """Return the keyed hash of one event, or of its columns, on top of the hash before it.
 
     The key is derived from SECRET_KEY, so that whoever can write to the database but does not
     know the key can't make a chain that verifies.

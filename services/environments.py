@@ -38,6 +38,7 @@ from services.actors import Actor, Via
 from services.environment_marks import Mark
 from services.names import is_environment
 from services.paging import Page, PageRequest, paginate
+from services.promotion_facts import AnyEnvironment
 from services.sites import STANDARD_ENVIRONMENTS, forget_environment
 from services.transaction import changed_rows, transaction
 
@@ -324,7 +325,7 @@ def lift_hold(*, actor: Actor, slug: str, name: str) -> Environment:
     )
 
 
-def is_locked(*, environment: Environment) -> bool:
+def is_locked(*, environment: AnyEnvironment) -> bool:
     """Tell whether a lock is set and has not run out."""
     if environment.locked_at is None:
         return False

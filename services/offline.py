@@ -21,6 +21,7 @@ from core.errors import (
 from core.extensions import site_store
 from services import switching
 from services.names import is_environment, is_slug
+from services.pointer_state import readable_journal
 from storage.errors import DamagedReleaseError, DiskFullError, ReleaseMissingError, StorageError
 from storage.journals import HistoryEntry
 from storage.locks import LockBusyError, file_lock, pointer_lock_path
@@ -136,7 +137,7 @@ def _digest(slug: str, environment: str, to: str) -> str:
 
     Where the journal is lost nobody knows what was shown, and a digest may be any release.
     """
-    journal = switching.readable_journal(slug=slug, environment=environment)
+    journal = readable_journal(slug=slug, environment=environment)
     shown = (*journal.history, *journal.base) if journal else ()
     if to.isascii() and to.isdigit() and len(to) < DIGEST_PREFIX_DIGITS:
         found = {entry.digest for entry in shown if entry.release == int(to)}

@@ -7,8 +7,9 @@ from models.environments import Environment
 from models.promotions import Promotion, PromotionKind
 from models.releases import Release
 from models.sites import Site
-from services import audit, switching
+from services import audit, promotion_rows, switching
 from services.actors import Actor, Via, system_actor
+from services.pointer_state import readable_journal
 from services.transaction import transaction
 from storage.journals import OfflineRollback
 
@@ -19,7 +20,7 @@ def waiting_rollbacks(*, site: Site, name: str, link: str | None) -> list[Offlin
     One that was cut off between journal and rename did not take place: the pointer never showed
     its release, neither at the next rollback nor now.
     """
-    journal = switching.readable_journal(slug=site.slug, environment=name)
+    journal = readable_journal(slug=site.slug, environment=name)
     if journal is None or not journal.offline:
         return []
     offline = journal.offline
@@ -41,7 +42,7 @@ def import_rollback(
     """Write one offline rollback as a promotion that succeeded, named after who made it."""
     actor = Actor(**{**vars(system_actor()), "username": entry.by})
     with transaction() as session:
-        promotion = switching.new_promotion(
+        move = switching.begin(
             actor=actor,
             site=site,
             environment=session.get_one(Environment, environment_id, populate_existing=True),
@@ -49,12 +50,14 @@ def import_rollback(
             kind=PromotionKind.ROLLBACK,
             comment=entry.reason,
         )
+        promotion = promotion_rows.as_loaded(move)
         promotion.offline_id = entry.id
         promotion.via = Via.CLI.value
+        session.flush()
         audit.record(
             actor=actor,
             action="promotion.offline_imported",
-            target=switching.promotion_target(site=site, promotion=promotion),
+            target=switching.promotion_target(site=site, number=move.number),
             after={"by": entry.by, "at": entry.at, "release": release.number},
         )
-        switching.succeed(actor=actor, site=site, promotion_id=promotion.id, hold=entry.reason)
+        switching.succeed(actor=actor, site=site, promotion_id=move.id, hold=entry.reason)

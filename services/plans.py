@@ -5,16 +5,25 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import Connection, bindparam, select
 
 from core.errors import ConflictError, ErrorCode, InvalidInputError
 from core.extensions import site_store
 from models.engine import Base, db
 from models.environments import Environment
-from models.releases import Release, ReleaseState
+from models.releases import ReleaseState
 from models.sites import Site
-from services import access, releases
+from services import access
+from services.access import AnySite
 from services.actors import Actor
+from services.promotion_facts import (
+    AnyEnvironment,
+    AnyRelease,
+    AnyRow,
+    ReleaseFacts,
+    named_release,
+    release_by_id,
+)
 from services.storage_errors import translated_storage_errors
 from services.transaction import end_reading
 from storage.manifests import ManifestEntry
@@ -22,8 +31,14 @@ from storage.manifests import ManifestEntry
 MAX_ENTRIES = 1_000
 
 _environments = Base.metadata.tables[Environment.__tablename__]
-_NAMED = select(_environments.c.id).where(
-    _environments.c.site_id == bindparam("site"), _environments.c.name == bindparam("name")
+_SOURCE = select(_environments.c.name, _environments.c.release_id).where(
+    _environments.c.site_id == bindparam("site")
+)
+_SOURCE_NAMED = _SOURCE.where(_environments.c.name == bindparam("name"))
+_SOURCE_BELOW = (
+    _SOURCE.where(_environments.c.rank < bindparam("rank"))
+    .order_by(_environments.c.rank.desc(), _environments.c.id.desc())
+    .limit(1)
 )
 
 
@@ -84,7 +99,7 @@ def plan(
     return build(site=site, environment=environment, candidate=candidate)
 
 
-def build(*, site: Site, environment: Environment, candidate: Release) -> Plan:
+def build(*, site: AnySite, environment: AnyEnvironment, candidate: AnyRelease) -> Plan:
     """Compare the manifests of `candidate` and of what `environment` shows."""
     base, store = environment.release, site_store()
     numbers = (candidate.number, base.number if base else None)
@@ -116,7 +131,7 @@ def build(*, site: Site, environment: Environment, candidate: Release) -> Plan:
     )
 
 
-def hash_of(*, environment: Environment, candidate: Release) -> str:
+def hash_of(*, environment: AnyEnvironment, candidate: AnyRelease) -> str:
     """Return the hash that names this plan: over both digests, the place and the generation."""
     base = environment.release
     content = {
@@ -128,20 +143,8 @@ def hash_of(*, environment: Environment, candidate: Release) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def environment_id_named(*, site: Site, name: str, pointer: str) -> int:
-    """Return the key of the environment that an input names, which is read and locked later.
-
-    Raises:
-        InvalidInputError: the site has none of that name; `pointer` says which input.
-    """
-    asked = {"site": site.id, "name": name}
-    found = db.session.connection().execute(_NAMED, asked).scalar_one_or_none()
-    if found is None:
-        raise _unknown_environment(pointer)
-    return int(found)
-
-
-def _unknown_environment(pointer: str) -> InvalidInputError:
+def unknown_environment(pointer: str) -> InvalidInputError:
+    """Return the refusal of an input that names no environment of the site."""
     return InvalidInputError.field(
         pointer, "The site has no such environment.", code="unknown_environment"
     )
@@ -157,36 +160,47 @@ def environment_named(*, site: Site, name: str, pointer: str) -> Environment:
         select(Environment).where(Environment.site_id == site.id, Environment.name == name)
     )
     if environment is None:
-        raise _unknown_environment(pointer)
+        raise unknown_environment(pointer)
     return environment
 
 
 def source_release(
     *,
-    site: Site,
-    to: Environment,
+    site: AnySite,
+    to: AnyEnvironment,
     from_environment: str | None,
     release: int | str | None,
     where: str = "/",
-) -> tuple[Release, str | None]:
+    lock: bool = False,
+) -> tuple[ReleaseFacts, str | None]:
     """Return the release to promote, and the environment it comes from if one is known.
 
-    Without either the source is the environment one rank below `to`. `where` is how the pointers
-    of refused inputs begin: `?` when they came in a query.
+    Without either the source is the environment one rank below `to`.
+
+    Args:
+        site: the site.
+        to: where the release is to go.
+        from_environment: the source, by name.
+        release: number or commit.
+        where: how the pointers of refused inputs begin: `?` when they came in a query.
+        lock: hold the release's row until the end of the unit of work.
 
     Raises:
         InvalidInputError: an input names nothing, or both were given and differ.
         ConflictError: `release_not_ready`, the source shows nothing or its files are gone.
     """
-    candidate: Release | None = None
+    connection = db.session.connection()
+    candidate: ReleaseFacts | None = None
     source = None
     if release is not None:
-        candidate = releases.resolve(site=site, reference=release, pointer=f"{where}release")
+        candidate = named_release(
+            connection, site_id=site.id, reference=release, pointer=f"{where}release", lock=lock
+        )
     if from_environment is not None or release is None:
-        source = _source(site, to, from_environment, f"{where}from")
-        if release is None:
-            candidate = source.release
-        elif source.release is not candidate:
+        source = _source(connection, site, to, from_environment, f"{where}from")
+        if candidate is None and source.release_id is not None:
+            candidate = release_by_id(connection, source.release_id, lock=lock)
+        elif candidate is not None and source.release_id != candidate.id:
             raise InvalidInputError.field(
                 f"{where}from",
                 "This environment shows another release than `release`.",
@@ -201,7 +215,7 @@ def source_release(
     return candidate, source.name if source else None
 
 
-def require_ready(*, release: Release) -> None:
+def require_ready(*, release: AnyRelease) -> None:
     """Refuse a release whose files are not there.
 
     Raises:
@@ -221,22 +235,24 @@ def require_ready(*, release: Release) -> None:
         )
 
 
-def _source(site: Site, to: Environment, given: str | None, pointer: str) -> Environment:
+def _source(
+    connection: Connection, site: AnySite, to: AnyEnvironment, given: str | None, pointer: str
+) -> AnyRow:
+    """Return name and release of the environment that a release comes from."""
     if given == to.name:
         raise InvalidInputError.field(pointer, "Source and target are the same.", code="same")
     if given is not None:
-        return environment_named(site=site, name=given, pointer=pointer)
-    below = db.session.scalar(
-        select(Environment)
-        .where(Environment.site_id == site.id, Environment.rank < to.rank)
-        .order_by(Environment.rank.desc(), Environment.id.desc())
-        .limit(1)
-    )
-    if below is None:
+        asked = {"site": site.id, "name": given}
+        found = connection.execute(_SOURCE_NAMED, asked).one_or_none()
+        if found is None:
+            raise unknown_environment(pointer)
+        return found
+    found = connection.execute(_SOURCE_BELOW, {"site": site.id, "rank": to.rank}).one_or_none()
+    if found is None:
         raise InvalidInputError.field(
             pointer, "No environment ranks below this one; name a release.", code="required"
         )
-    return below
+    return found
 
 
 def _entry(entry: ManifestEntry, previous: ManifestEntry | None = None) -> PlanEntry:

@@ -5,6 +5,7 @@ Every promotion waits for these, so the statements are built once, of plain tabl
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +13,6 @@ from sqlalchemy import (
     Connection,
     CursorResult,
     Integer,
-    Row,
     bindparam,
     func,
     insert,
@@ -35,9 +35,21 @@ from models.promotions import (
 )
 from models.releases import Release
 from models.sites import Site
+from services.promotion_facts import AnyRelease
 
-AnyRow = Row[*tuple[Any, ...]]  # Any: many columns, read by name
-
+_OF_ROW = (
+    "number",
+    "site_id",
+    "environment_id",
+    "to_environment",
+    "kind",
+    "generation",
+    "release_id",
+    "previous_release_id",
+    "user_id",
+    "request_id",
+)
+"""The columns that a `Move` has by the same name."""
 _promotions, _environments, _backups, _releases, _sites = (
     Base.metadata.tables[model.__tablename__]
     for model in (Promotion, Environment, SiteBackup, Release, Site)
@@ -66,16 +78,18 @@ _FACTS = (
         _promotions.c.user_id,
         _promotions.c.request_id,
         _releases.c.number.label("release"),
+        _releases.c.digest,
         _previous.c.number.label("previous_release"),
+        _previous.c.digest.label("previous_digest"),
         _previous.c.verified_at.label("previous_verified_at"),
-        _environments.c.held_at,
     )
     .select_from(_promotions)
-    .join(_environments, _environments.c.id == _promotions.c.environment_id)
     .join(_releases, _releases.c.id == _promotions.c.release_id)
     .outerjoin(_previous, _previous.c.id == _promotions.c.previous_release_id)
     .where(
-        _promotions.c.id == bindparam("promotion"), _promotions.c.state == PromotionState.RUNNING
+        _promotions.c.id == bindparam("promotion"),
+        _promotions.c.environment_id.is_not(None),
+        _promotions.c.state == PromotionState.RUNNING,
     )
 )
 _SUCCEED = (
@@ -101,10 +115,21 @@ _MOVE = (
         version=_environments.c.version + 1,
     )
 )
-_HOLD = (
+_NO_HOLD: dict[str, object] = {"held_at": None, "held_by": None, "hold_reason": None}
+_HOLD: dict[str, object] = {
+    "held_at": bindparam("now"),
+    "held_by": bindparam("actor"),
+    "hold_reason": bindparam("why"),
+}
+_MOVES = {
+    PromotionKind.PROMOTE: _MOVE.values(_NO_HOLD),
+    PromotionKind.ROLLBACK: _MOVE.values(_HOLD),
+    PromotionKind.PUBLISH: _MOVE,
+}
+_LIFT = (
     update(_environments)
-    .where(_environments.c.id == bindparam("environment"))
-    .values(held_at=bindparam("at"), held_by=bindparam("actor"), hold_reason=bindparam("why"))
+    .where(_environments.c.id == bindparam("environment"), _environments.c.held_at.is_not(None))
+    .values(**_NO_HOLD, updated_at=bindparam("now"), version=_environments.c.version + 1)
 )
 _KEEP, _BEGIN = insert(_backups), insert(_promotions)
 _COUNT = (
@@ -112,19 +137,77 @@ _COUNT = (
     .where(_sites.c.id == bindparam("site"))
     .values(last_promotion_number=_sites.c.last_promotion_number + 1)
 )
+_COUNT_AND_TELL = _COUNT.returning(_sites.c.last_promotion_number)
 _NUMBER = select(_sites.c.last_promotion_number).where(_sites.c.id == bindparam("site"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """A running promotion, as far as the switch and its outcome look at it.
+
+    `is_return` tells that it goes back along the chain of what was shown. `row` holds the columns
+    of a promotion that was inserted just now, for `as_loaded`.
+    """
+
+    id: int
+    number: int
+    site_id: int
+    environment_id: int
+    to_environment: str
+    kind: PromotionKind
+    generation: int | None
+    release_id: int
+    release: int
+    digest: str
+    previous_release_id: int | None
+    previous_release: int | None
+    previous_digest: str | None
+    previous_verified_at: datetime | None
+    user_id: int | None
+    request_id: int | None
+    is_return: bool = False
+    row: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was written when a move had taken place: columns of the promotion, and its backup."""
+
+    columns: Mapping[str, object]
+    backup: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A promotion that was inserted and carried out just now, without reading it again."""
+
+    move: Move
+    outcome: Outcome
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """The row as it is now. Any: one type for each name."""
+        return {**self.move.row, **self.outcome.columns, "id": self.move.id}
 
 
 def next_number(connection: Connection, site_id: int) -> int:
     """Take the next number of a site's promotions."""
-    connection.execute(_COUNT, {"site": site_id})
-    return int(connection.execute(_NUMBER, {"site": site_id}).scalar_one())
+    asked = {"site": site_id}
+    if connection.dialect.update_returning:
+        return int(connection.execute(_COUNT_AND_TELL, asked).scalar_one())
+    connection.execute(_COUNT, asked)
+    return int(connection.execute(_NUMBER, asked).scalar_one())
 
 
 def insert_running(
-    session: Session, *, release: Release, previous: Release | None, values: dict[str, object]
-) -> Promotion:
-    """Insert a running promotion and return it as the session would have loaded it.
+    connection: Connection,
+    *,
+    release: AnyRelease,
+    previous: AnyRelease | None,
+    values: Mapping[str, object],
+    is_return: bool = False,
+) -> Move:
+    """Insert a running promotion of `release` in the place of `previous`.
 
     Raises:
         IntegrityError: another one holds the slot.
@@ -134,13 +217,51 @@ def insert_running(
         "previous_release_id": previous.id if previous is not None else None,
     }
     row = {**_NOTHING_YET, **values, **references}
-    inserted = session.connection().execute(_BEGIN, row)
-    promotion = Promotion(id=_key_of(inserted), **row)
+    key = _key_of(connection.execute(_BEGIN, row))
+    about: dict[str, Any] = {name: row[name] for name in _OF_ROW}  # Any: one type for each name
+    return Move(
+        id=key,
+        release=release.number,
+        digest=release.digest,
+        previous_release=previous.number if previous else None,
+        previous_digest=previous.digest if previous else None,
+        previous_verified_at=previous.verified_at if previous else None,
+        is_return=is_return,
+        row=row,
+        **about,
+    )
+
+
+def as_loaded(made: Move | Moved) -> Promotion:
+    """Return a promotion that was inserted just now as the session would have loaded it."""
+    session: Session = db.session()
+    promotion = Promotion()
+    columns = made.columns if isinstance(made, Moved) else {**made.row, "id": made.id}
+    # As loaded, not as set: there is nothing to write, and setting costs as much as a statement.
+    vars(promotion).update(columns)
     make_transient_to_detached(promotion)
     session.add(promotion)
-    set_committed_value(promotion, "release", release)
-    set_committed_value(promotion, "previous_release", previous)
     return promotion
+
+
+def move_of(promotion: Promotion) -> Move:
+    """Return what the switch needs to know of a running promotion that the ORM has loaded.
+
+    Raises:
+        LookupError: its environment is gone.
+    """
+    if promotion.environment_id is None:
+        raise LookupError("the environment of the promotion is gone")
+    new, old = promotion.release, promotion.previous_release
+    about: dict[str, Any] = {name: getattr(promotion, name) for name in ("id", *_OF_ROW)}
+    return Move(
+        release=new.number,
+        digest=new.digest,
+        previous_release=old.number if old else None,
+        previous_digest=old.digest if old else None,
+        previous_verified_at=old.verified_at if old else None,
+        **about,
+    )
 
 
 @contextmanager
@@ -169,58 +290,63 @@ def _key_of(inserted: CursorResult[Any]) -> int:
     return int(key[0])
 
 
-def facts_of_running(connection: Connection, promotion_id: int) -> AnyRow | None:
-    """Return what the outcome of a running promotion depends on; None when it is not running."""
-    return connection.execute(_FACTS, {"promotion": promotion_id}).one_or_none()
+def running_move(connection: Connection, promotion_id: int) -> Move | None:
+    """Return a promotion that has no outcome yet; None when it has one."""
+    row = connection.execute(_FACTS, {"promotion": promotion_id}).one_or_none()
+    return None if row is None else Move(**row._asdict())
 
 
 def write_outcome(
     connection: Connection,
-    facts: AnyRow,
+    move: Move,
     *,
     timings_ms: Mapping[str, float],
     held_by: str,
     hold_reason: str | None,
-) -> dict[str, object]:
+) -> Outcome | None:
     """Write that the pointer was moved; a rollback sets the hold, a promotion lifts it.
 
     Returns:
-        The columns of the promotion that were written; none when somebody was faster.
+        What was written; None when somebody was faster.
     """
     now = utc_now()
-    done = {"promotion": facts.id, "now": now, "timings": dict(timings_ms)}
+    done = {"promotion": move.id, "now": now, "timings": dict(timings_ms)}
     if connection.execute(_SUCCEED, done).rowcount == 0:
-        return {}
-    connection.execute(_MOVE, _moved(facts, now))
-    place = {"environment": facts.environment_id}
-    if facts.kind is PromotionKind.ROLLBACK:
-        connection.execute(_HOLD, {**place, "at": now, "actor": held_by, "why": hold_reason})
-    elif facts.kind is PromotionKind.PROMOTE and facts.held_at is not None:
-        connection.execute(_HOLD, {**place, "at": None, "actor": None, "why": None})
-    if facts.previous_verified_at is not None:
-        connection.execute(_KEEP, _restore_point(facts, now))
-    return {**_SUCCEEDED, "finished_at": now, "timings_ms": done["timings"]}
-
-
-def _moved(facts: AnyRow, now: datetime) -> dict[str, object]:
-    return {
-        "environment": facts.environment_id,
-        "release": facts.release_id,
-        "previous_release": facts.previous_release_id,
-        "new_generation": facts.generation,
-        "user": facts.user_id,
+        return None
+    moved: dict[str, object] = {
+        "environment": move.environment_id,
+        "release": move.release_id,
+        "previous_release": move.previous_release_id,
+        "new_generation": move.generation,
+        "user": move.user_id,
         "now": now,
     }
+    if move.kind is PromotionKind.ROLLBACK:
+        moved |= {"actor": held_by, "why": hold_reason}
+    connection.execute(_MOVES[move.kind], moved)
+    backup = _keep(connection, move, now)
+    columns = {**_SUCCEEDED, "finished_at": now, "timings_ms": done["timings"]}
+    return Outcome(columns, backup)
 
 
-def _restore_point(facts: AnyRow, now: datetime) -> dict[str, object]:
-    """What was shown before can be returned to, as long as it was verified."""
-    return {
-        "public_id": new_public_id(),
-        "site_id": facts.site_id,
-        "environment_name": facts.to_environment,
-        "release_id": facts.previous_release_id,
-        "promotion_id": facts.id,
+def lift_hold(connection: Connection, environment_id: int) -> None:
+    """Let tokens and automatic publishing in again, where a rollback's hold keeps them out."""
+    connection.execute(_LIFT, {"environment": environment_id, "now": utc_now()})
+
+
+def _keep(connection: Connection, move: Move, now: datetime) -> str | None:
+    """Make what was shown before a restore point, as long as it was verified."""
+    if move.previous_verified_at is None:
+        return None
+    public_id = new_public_id()
+    point = {
+        "public_id": public_id,
+        "site_id": move.site_id,
+        "environment_name": move.to_environment,
+        "release_id": move.previous_release_id,
+        "promotion_id": move.id,
         "at": now,
-        "verified_at": facts.previous_verified_at,
+        "verified_at": move.previous_verified_at,
     }
+    connection.execute(_KEEP, point)
+    return public_id

@@ -3,16 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import SimpleNamespace
 from typing import Any
 
 from sqlalchemy import Row, bindparam, inspect, select
 
 from core.settings import current_settings
-from models.engine import Base, db
+from models.engine import Base
 from models.promotions import Promotion, SiteBackup
 from models.releases import Release
 from models.users import User
 from services import hosts
+from services.actors import Actor
+from services.promotion_rows import Moved
+from services.transaction import reading
 
 AnyRow = Row[*tuple[Any, ...]]  # Any: many columns, read by name
 
@@ -76,9 +80,24 @@ class PromotionView:
 def describe(*, slug: str, promotions: Sequence[Promotion]) -> list[PromotionView]:
     """Return the views of `promotions`, all of the site `slug`, as the database has them now."""
     ids = [_id_of(promotion) for promotion in promotions]
-    rows = db.session.connection().execute(_PROMOTIONS, {"ids": ids})
+    with reading() as connection:
+        rows = connection.execute(_PROMOTIONS, {"ids": ids}).all()
     views = {row.id: _view(slug, row) for row in rows}
     return [views[number] for number in ids if number in views]
+
+
+def of_made(*, slug: str, actor: Actor, made: Promotion | Moved) -> PromotionView:
+    """Return the view of what was made just now, of what is known of it where that is all."""
+    if isinstance(made, Promotion):
+        return describe(slug=slug, promotions=[made])[0]
+    move = made.move
+    about = {
+        "release": move.release,
+        "previous_release": move.previous_release,
+        "username": actor.username,
+        "backup": made.outcome.backup,
+    }
+    return _view(slug, SimpleNamespace(**made.columns, **about))
 
 
 def _id_of(promotion: Promotion) -> int:
@@ -87,7 +106,7 @@ def _id_of(promotion: Promotion) -> int:
     return int(identity[0]) if identity else promotion.id
 
 
-def _view(slug: str, row: AnyRow) -> PromotionView:
+def _view(slug: str, row: AnyRow | SimpleNamespace) -> PromotionView:
     return PromotionView(
         number=row.number,
         kind=row.kind.value,

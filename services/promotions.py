@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum, StrEnum
+from functools import partial
+from typing import NamedTuple
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, bindparam, select
 from sqlalchemy.exc import IntegrityError
 
 from core.clock import utc_now
@@ -13,28 +14,31 @@ from core.errors import (
     DomainError,
     ErrorCode,
     NotFoundError,
-    PreconditionError,
 )
-from core.extensions import site_store
 from core.hooks import Hook
-from models.engine import db
+from models.engine import Base, db
 from models.environments import Environment
 from models.promotions import Promotion, PromotionKind, PromotionResult, PromotionState
-from models.releases import Release
 from models.requests import RequestType
 from models.sites import Site
-from services import access, approval_rules, audit, plans, recovery, switching
-from services.actors import Actor, Via
-from services.environments import is_locked
+from services import access, approval_rules, audit, plans, promotion_rows, recovery, switching
+from services.access import AnySite, SiteKey
+from services.actors import Actor
 from services.paging import Page, PageRequest, matching, paginate
 from services.plans import Plan
+from services.pointer_state import Seen, locked_environment
+from services.promotion_facts import AnyEnvironment, AnyRelease, ReleaseFacts
+from services.promotion_rows import Move, Moved
+from services.promotion_rules import PromotionOrder, check, require_no_hold
 from services.switching import Stopwatch
-from services.transaction import repeatable, transaction
+from services.transaction import repeatable, single_statements, transaction
 
 WRITE = ("sites:read", "promotions:write")
-ON_PURPOSE = frozenset({Via.SESSION, Via.CLI})
-"""How people come in. What anything else does is automation, and a rollback's hold stops it."""
 Guard = Callable[[], object]
+_environments = Base.metadata.tables[Environment.__tablename__]
+_PLACE = select(_environments.c.id, approval_rules.ANY.exists()).where(
+    _environments.c.site_id == bindparam("site"), _environments.c.name == bindparam("name")
+)
 SORTABLE = {"number": Promotion.number, "created_at": Promotion.created_at}
 
 
@@ -46,39 +50,6 @@ def _nobody_to_ask(**_circumstances: object) -> Promotion:
 
 approval: Hook[..., Promotion] = Hook(_nobody_to_ask)
 """Called instead of promoting where a policy asks for approval: files or carries out a request."""
-
-
-class Unset(Enum):
-    """Tells a missing input from one that is null."""
-
-    UNSET = "unset"
-
-
-class Approval(StrEnum):
-    """What to do where an approval is needed and there is none."""
-
-    REQUEST = "request"
-    REFUSE = "refuse"
-
-
-@dataclass(frozen=True, kw_only=True)
-class PromotionOrder:
-    """What to promote where, and what the caller believes to be true.
-
-    Without `release` the source environment's release is promoted, without `from_environment`
-    the source is the environment one rank below. `expected_release` is the number that must be
-    live now, None for "nothing yet".
-    """
-
-    to: str
-    from_environment: str | None = None
-    release: int | str | None = None
-    expected_release: int | Unset | None = Unset.UNSET
-    plan_hash: str | None = None
-    comment: str | None = None
-    allow_older: bool = False
-    allow_bad: bool = False
-    approval: Approval = Approval.REQUEST
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +102,18 @@ def promotions_of(*, site: Site) -> Select[Promotion]:
 def promote(
     *, actor: Actor, slug: str, order: PromotionOrder, guard: Guard | None = None
 ) -> Promotion:
+    """Do what `move` does and return the promotion as a row of the session."""
+    return loaded(move(actor=actor, slug=slug, order=order, guard=guard))
+
+
+def loaded(made: Promotion | Moved) -> Promotion:
+    """Return the row of a promotion that was made just now."""
+    return promotion_rows.as_loaded(made) if isinstance(made, Moved) else made
+
+
+def move(
+    *, actor: Actor, slug: str, order: PromotionOrder, guard: Guard | None = None
+) -> Promotion | Moved:
     """Make an environment show a release.
 
     The switch is one rename; visitors see the old release or the new one, never a mix. When the
@@ -153,22 +136,44 @@ def promote(
         OperationFailedError: the switch failed; the release before is still served.
     """
     watch = Stopwatch()
-    site, environment_id = _find(actor, slug, order)
-    if approval_rules.could_ask(kind=RequestType.PROMOTION, site_id=site.id):
+    place = _find(actor, slug, order)
+    if place.may_ask:
+        site = access.find_site(actor=actor, slug=slug, scopes=WRITE)
         environment = plans.environment_named(site=site, name=order.to, pointer="/to")
         if approval_rules.is_protected(environment=environment):
-            _require_no_hold(actor, environment)
+            require_no_hold(actor=actor, environment=environment)
             if guard is not None:
                 with transaction():
                     guard()
             return approval(actor=actor, site=site, environment=environment, order=order)
     with switching.environment_turn(slug=slug, environment=order.to):
-        recovery.settle(site=site, environment_name=order.to)
-        promotion = _begin(actor, site, environment_id, order, guard)
+        begun, seen = recovery.settled(
+            slug=slug,
+            environment=order.to,
+            begin=partial(_begin, actor, place, order, guard),
+        )
         watch.lap("check")
-        if promotion.result is PromotionResult.UNCHANGED:
-            return promotion
-        return switching.execute(actor=actor, site=site, promotion=promotion, watch=watch)
+        return finish(actor=actor, site=place.site, begun=begun, watch=watch, seen=seen)
+
+
+def finish(
+    *,
+    actor: Actor,
+    site: AnySite,
+    begun: Move | Promotion,
+    watch: Stopwatch,
+    seen: Seen,
+    hold: str | None = None,
+) -> Promotion | Moved:
+    """Carry out a move that has begun; what is no move is done already."""
+    if isinstance(begun, Promotion):
+        return begun
+    outcome = switching.carry_out(
+        actor=actor, site=site, move=begun, watch=watch, hold=hold, seen=seen
+    )
+    if outcome is None:
+        return db.session.get_one(Promotion, begun.id)
+    return Moved(begun, outcome)
 
 
 def dry_run(*, actor: Actor, slug: str, order: PromotionOrder) -> DryRun:
@@ -178,13 +183,19 @@ def dry_run(*, actor: Actor, slug: str, order: PromotionOrder) -> DryRun:
         InvalidInputError: environment or release do not exist.
         ConflictError: there is nothing to compare.
     """
-    site, environment_id = _find(actor, slug, order)
-    environment = db.session.get_one(Environment, environment_id)
+    place = _find(actor, slug, order)
+    site, environment = place.site, db.session.get_one(Environment, place.environment_id)
     candidate, _ = _candidate(site, environment, order)
     refusal: DomainError | None = None
     unchanged = environment.release_id == candidate.id
     try:
-        check(actor=actor, environment=environment, candidate=candidate, order=order)
+        check(
+            actor=actor,
+            slug=slug,
+            environment=environment,
+            candidate=candidate,
+            order=order,
+        )
         if not unchanged and approval_rules.is_protected(environment=environment):
             _nobody_to_ask()
     except DomainError as error:
@@ -197,9 +208,9 @@ def dry_run(*, actor: Actor, slug: str, order: PromotionOrder) -> DryRun:
 def unchanged(
     *,
     actor: Actor,
-    site: Site,
-    environment: Environment,
-    release: Release,
+    site: AnySite,
+    environment: AnyEnvironment,
+    release: AnyRelease,
     kind: PromotionKind,
     comment: str | None = None,
     from_environment: str | None = None,
@@ -208,7 +219,7 @@ def unchanged(
 
     A promotion on purpose lifts the hold of a rollback, also when it moves nothing.
     """
-    promotion = switching.new_promotion(
+    move = switching.begin(
         actor=actor,
         site=site,
         environment=environment,
@@ -217,71 +228,63 @@ def unchanged(
         comment=comment,
         from_environment=from_environment,
     )
+    promotion = promotion_rows.as_loaded(move)
     promotion.state, promotion.result = PromotionState.SUCCEEDED, PromotionResult.UNCHANGED
     promotion.slot, promotion.phase = None, None
     promotion.generation = environment.generation
     if kind is PromotionKind.PROMOTE:
-        switching.clear_hold(environment)
+        promotion_rows.lift_hold(db.session.connection(), environment.id)
     promotion.finished_at = utc_now()
     audit.record(
         actor=actor,
         action="promotion.unchanged",
-        target=switching.promotion_target(site=site, promotion=promotion),
+        target=switching.promotion_target(site=site, number=move.number),
         after={"release": release.number, "environment": environment.name},
     )
     return promotion
 
 
-def check_tree(*, environment: Environment, candidate: Release) -> None:
-    """Refuse to switch to files that are not verified, or away from ones that are not kept.
+class _Place(NamedTuple):
+    """Where a promotion goes; `may_ask` tells that some policy of the site asks for approvals."""
 
-    Verification happened when the upload ended and is repeated in the background, so this does
-    not depend on the number of files.
-
-    Raises:
-        ConflictError: `release_not_ready` or `backup_failed`.
-    """
-    store, slug = site_store(), environment.site.slug
-    if candidate.verified_at is None or not store.has_release(slug, candidate.digest):
-        raise ConflictError(
-            "The files of this release are not verified; upload it again.",
-            code=ErrorCode.RELEASE_NOT_READY,
-        )
-    previous = environment.release
-    if previous is not None and (
-        previous.verified_at is None or not store.has_release(slug, previous.digest)
-    ):
-        raise ConflictError(
-            "The release that is live now is damaged, so it cannot be kept as a restore point. "
-            "Upload its content again to heal it.",
-            code=ErrorCode.BACKUP_FAILED,
-            members={"release": previous.number},
-        )
+    site: SiteKey
+    environment_id: int
+    may_ask: bool
 
 
-def _find(actor: Actor, slug: str, order: PromotionOrder) -> tuple[Site, int]:
-    site = access.find_site(actor=actor, slug=slug, scopes=WRITE)
-    environment_id = plans.environment_id_named(site=site, name=order.to, pointer="/to")
+def _find(actor: Actor, slug: str, order: PromotionOrder) -> _Place:
+    site = access.find_key(actor=actor, slug=slug, scopes=WRITE)
+    asked = {"site": site.id, "name": order.to, "kind": RequestType.PROMOTION}
+    with single_statements() as connection:
+        found = connection.execute(_PLACE, asked).one_or_none()
+    if found is None:
+        raise plans.unknown_environment("/to")
     access.require_environment(actor=actor, environment=order.to, scope="promotions:write")
-    return site, environment_id
+    return _Place(site, *found)
 
 
 @repeatable()
 def _begin(
     actor: Actor,
-    site: Site,
-    environment_id: int,
+    place: _Place,
     order: PromotionOrder,
-    guard: Guard | None = None,
-) -> Promotion:
+    guard: Guard | None,
+    seen: Seen | None,
+) -> Move | Promotion:
+    site = place.site
     try:
         with transaction():
             if guard is not None:
                 guard()
-            environment = switching.locked_environment(environment_id=environment_id)
-            candidate, source = _candidate(site, environment, order)
-            switching.lock_release(candidate)
-            check(actor=actor, environment=environment, candidate=candidate, order=order)
+            environment = locked_environment(place.environment_id, seen)
+            candidate, source = _candidate(site, environment, order, lock=True)
+            check(
+                actor=actor,
+                slug=site.slug,
+                environment=environment,
+                candidate=candidate,
+                order=order,
+            )
             plan_hash = plans.hash_of(environment=environment, candidate=candidate)
             if environment.release_id == candidate.id:
                 return unchanged(
@@ -293,7 +296,7 @@ def _begin(
                     comment=order.comment,
                     from_environment=source,
                 )
-            return switching.new_promotion(
+            return switching.begin(
                 actor=actor,
                 site=site,
                 environment=environment,
@@ -308,93 +311,12 @@ def _begin(
 
 
 def _candidate(
-    site: Site, environment: Environment, order: PromotionOrder
-) -> tuple[Release, str | None]:
+    site: AnySite, environment: AnyEnvironment, order: PromotionOrder, *, lock: bool = False
+) -> tuple[ReleaseFacts, str | None]:
     return plans.source_release(
         site=site,
         to=environment,
         from_environment=order.from_environment,
         release=order.release,
+        lock=lock,
     )
-
-
-def check(
-    *, actor: Actor, environment: Environment, candidate: Release, order: PromotionOrder
-) -> None:
-    """Refuse what must not be promoted now; call with the environment locked.
-
-    Raises:
-        ConflictError: as `promote` does.
-        PreconditionError: `base_changed`.
-    """
-    check_gates(actor=actor, environment=environment)
-    check_beliefs(environment=environment, candidate=candidate, order=order)
-    if environment.release_id == candidate.id:
-        return
-    if candidate.bad and not order.allow_bad:
-        raise ConflictError(
-            "This release is marked bad; say allow_bad to promote it all the same.",
-            code=ErrorCode.RELEASE_MARKED_BAD,
-        )
-    live = environment.release
-    if live is not None and not order.allow_older and is_older(candidate, live):
-        raise ConflictError(
-            f"Release {candidate.number} was last uploaded before release {live.number}, which "
-            "is live; say allow_older to promote it all the same, or roll back.",
-            code=ErrorCode.OLDER_RELEASE,
-            members={"release": candidate.number, "live_release": live.number},
-        )
-    check_tree(environment=environment, candidate=candidate)
-
-
-def is_older(candidate: Release, live: Release) -> bool:
-    """Tell whether `candidate` was last submitted before `live`."""
-    return (candidate.latest_submission_id or 0) < (live.latest_submission_id or 0)
-
-
-def check_gates(*, actor: Actor, environment: Environment) -> None:
-    """Refuse what a lock or a hold stops, whatever is to be promoted.
-
-    Raises:
-        ConflictError: `environment_locked` or `environment_held`.
-    """
-    if is_locked(environment=environment):
-        raise ConflictError(
-            f"The environment is locked by {environment.locked_by}: {environment.lock_reason}",
-            code=ErrorCode.ENVIRONMENT_LOCKED,
-            members={"allowed_actions": ["unlock", "rollback"]},
-        )
-    _require_no_hold(actor, environment)
-
-
-def _require_no_hold(actor: Actor, environment: Environment) -> None:
-    if environment.held_at is not None and actor.via not in ON_PURPOSE:
-        raise ConflictError(
-            f"The environment is held since a rollback by {environment.held_by}. A person who is "
-            "signed in may promote on purpose or lift the hold.",
-            code=ErrorCode.ENVIRONMENT_HELD,
-            members={"allowed_actions": ["lift_hold"]},
-        )
-
-
-def check_beliefs(*, environment: Environment, candidate: Release, order: PromotionOrder) -> None:
-    """Refuse an order that takes something for granted which does not hold.
-
-    Raises:
-        PreconditionError: `base_changed`.
-        ConflictError: `plan_changed`.
-    """
-    live = environment.release.number if environment.release else None
-    if order.expected_release is not Unset.UNSET and order.expected_release != live:
-        raise PreconditionError(
-            "Another release is live than the one you expected.",
-            code=ErrorCode.BASE_CHANGED,
-            members={"live_release": live},
-        )
-    present = plans.hash_of(environment=environment, candidate=candidate)
-    if order.plan_hash is not None and order.plan_hash != present:
-        raise ConflictError(
-            "What this promotion would change is not what the plan showed; look at it again.",
-            code=ErrorCode.PLAN_CHANGED,
-            members={"plan_hash": present},
-        )

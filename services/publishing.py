@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from sqlalchemy.exc import IntegrityError
 
 from core.errors import ConflictError, DomainError, ErrorCode
 from models.environments import Environment
-from models.promotions import Promotion, PromotionKind, PromotionResult
-from models.releases import Release, ReleaseState
+from models.promotions import Promotion, PromotionKind
+from models.releases import ReleaseState
 from models.sites import Site
 from services import (
     access,
@@ -24,7 +25,15 @@ from services import (
 )
 from services.actors import Actor
 from services.environments import is_locked, list_environments
-from services.promotions import PromotionOrder
+from services.pointer_state import Seen, locked_environment
+from services.promotion_facts import (
+    AnyEnvironment,
+    AnyRelease,
+    environment_named,
+    release_by_id,
+)
+from services.promotion_rows import Move
+from services.promotion_rules import PromotionOrder, is_older
 from services.releases import ReceiveOptions, Upload
 from services.switching import Stopwatch
 from services.transaction import repeatable, transaction
@@ -179,33 +188,40 @@ def _publish(
         slug=site.slug, environment=name, wait_seconds=PUBLISH_WAIT_SECONDS
     ):
         try:
-            recovery.settle(site=site, environment_name=name)
-            promotion = _begin(actor, site, name, release_id, guard)
+            begun, seen = recovery.settled(
+                slug=site.slug,
+                environment=name,
+                begin=partial(_begin, actor, site, name, release_id, guard),
+            )
         except ConflictError as error:
             if error.code is ErrorCode.DRIFT_DETECTED:
                 return None
             raise
         watch.lap("check")
-        if promotion is None or promotion.result is PromotionResult.UNCHANGED:
-            return promotion
-        return switching.execute(actor=actor, site=site, promotion=promotion, watch=watch)
+        if begun is None:
+            return None
+        made = promotions.finish(actor=actor, site=site, begun=begun, watch=watch, seen=seen)
+        return promotions.loaded(made)
 
 
 @repeatable()
 def _begin(
-    actor: Actor, site: Site, name: str, release_id: int, guard: promotions.Guard | None = None
-) -> Promotion | None:
+    actor: Actor,
+    site: Site,
+    name: str,
+    release_id: int,
+    guard: promotions.Guard | None,
+    seen: Seen | None,
+) -> Move | Promotion | None:
     try:
         with transaction() as session:
             if guard is not None:
                 guard()
-            found = plans.environment_named(site=site, name=name, pointer="?to")
-            environment = session.get_one(
-                Environment, found.id, with_for_update=True, populate_existing=True
-            )
-            release = session.get_one(
-                Release, release_id, with_for_update=True, populate_existing=True
-            )
+            found = environment_named(session.connection(), site_id=site.id, name=name)
+            if found is None:
+                raise plans.unknown_environment("?to")
+            environment = locked_environment(found.id, seen)
+            release = release_by_id(session.connection(), release_id, lock=True)
             if _is_stopped(environment, release):
                 return None
             if environment.release_id == release.id:
@@ -216,7 +232,7 @@ def _begin(
                     release=release,
                     kind=PromotionKind.PUBLISH,
                 )
-            return switching.new_promotion(
+            return switching.begin(
                 actor=actor,
                 site=site,
                 environment=environment,
@@ -227,10 +243,10 @@ def _begin(
         raise switching.in_progress() from error
 
 
-def _is_stopped(environment: Environment, release: Release) -> bool:
+def _is_stopped(environment: AnyEnvironment, release: AnyRelease) -> bool:
     if release.state is not ReleaseState.READY:
         return True  # deleted since it was stored
     if is_locked(environment=environment) or environment.held_at is not None:
         return True
     live = environment.release
-    return live is not None and promotions.is_older(release, live)
+    return live is not None and is_older(release, live)

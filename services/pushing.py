@@ -10,7 +10,7 @@ from core.errors import DomainError, InvalidInputError
 from models.promotions import Promotion
 from services import promotions, publishing
 from services.actors import Actor
-from services.promotions import PromotionOrder
+from services.promotion_rules import PromotionOrder
 from services.publishing import PublishedUpload
 from services.releases import ReceiveOptions
 from storage.errors import FileMissingError

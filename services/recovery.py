@@ -6,50 +6,39 @@ anything else is drift: touch nothing, raise the alarm, and let an operator choo
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeVar
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import select
 
 from core.clock import utc_now
 from core.errors import ConflictError, ErrorCode, NotFoundError
 from core.extensions import site_store
-from models.engine import Base, db
+from models.engine import db
 from models.environments import Environment
 from models.promotions import Promotion, PromotionKind, PromotionState
 from models.releases import Release
 from models.sites import Site
-from services import audit, drift_alarms, hosts, offline_imports, switching
+from services import (
+    audit,
+    drift_alarms,
+    hosts,
+    offline_imports,
+    switching,
+)
 from services.actors import Actor, system_actor
+from services.pointer_state import NotAtRestError, Seen, is_at_rest, look
+from services.promotion_facts import RUNNING_SLOT, environment_named
 from services.transaction import end_reading, transaction
 from storage.errors import PointerError, StorageError
 from storage.journals import OfflineRollback
 
 logger = logging.getLogger("relevo.recovery")
+T = TypeVar("T")
 
 STAGING_HOURS = 24
-
-# Asked before every promotion, so it is built once, of plain tables.
-_environments, _releases, _promotions = (
-    Base.metadata.tables[model.__tablename__] for model in (Environment, Release, Promotion)
-)
-_AT_REST = (
-    select(
-        _releases.c.digest,
-        _environments.c.drift_seen_at,
-        select(_promotions.c.id)
-        .where(
-            _promotions.c.environment_id == _environments.c.id,
-            _promotions.c.slot == switching.RUNNING_SLOT,
-        )
-        .exists()
-        .label("is_running"),
-    )
-    .select_from(_environments)
-    .outerjoin(_releases, _releases.c.id == _environments.c.release_id)
-    .where(_environments.c.site_id == bindparam("site"), _environments.c.name == bindparam("name"))
-)
 
 
 class Outcome(StrEnum):
@@ -117,16 +106,14 @@ def recover_all() -> list[Finding]:
 def _moving() -> set[tuple[int, str]]:
     """Return site and name of the environments that a promotion is marked to be moving."""
     rows = db.session.execute(
-        select(Promotion.site_id, Promotion.to_environment).where(
-            Promotion.slot == switching.RUNNING_SLOT
-        )
+        select(Promotion.site_id, Promotion.to_environment).where(Promotion.slot == RUNNING_SLOT)
     )
     return {(row.site_id, row.to_environment) for row in rows}
 
 
 def _look(site_id: int, slug: str, name: str, digest: str | None, *, suspect: bool) -> Outcome:
     try:
-        if not suspect and _agrees(slug, name, digest):
+        if not suspect and look(slug=slug, environment=name).agrees(digest):
             return Outcome.CLEAN
         return _settle_if_free(site_id, slug, name)
     except (StorageError, OSError) as error:
@@ -139,23 +126,26 @@ def _look(site_id: int, slug: str, name: str, digest: str | None, *, suspect: bo
         return Outcome.UNREADABLE
 
 
-def _is_at_rest(site: Site, name: str) -> bool:
-    """Tell with one statement whether there is nothing to settle before a promotion."""
-    asked = {"site": site.id, "name": name}
-    row = db.session.connection().execute(_AT_REST, asked).one_or_none()
-    if row is None or row.drift_seen_at is not None or row.is_running:
-        return False
-    return _agrees(site.slug, name, row.digest)
+def settled(*, slug: str, environment: str, begin: Callable[[Seen | None], T]) -> tuple[T, Seen]:
+    """Begin to move a pointer, after settling what there is to settle.
 
+    Mostly there is nothing, and that is seen by the statement that locks the environment.
 
-def _agrees(slug: str, name: str, digest: str | None) -> bool:
-    """Tell at a glance, without a turn, whether there is nothing to do for an environment.
+    Args:
+        slug: the site.
+        environment: the environment; the caller holds its turn.
+        begin: one unit of work that begins with `locked_environment`.
 
-    So that the check of every minute gets in the way of no promotion.
+    Raises:
+        ConflictError: `drift_detected`, an operator has to choose; or what `begin` raises.
     """
-    link, is_ours = _link(slug, name)
-    journal = switching.readable_journal(slug=slug, environment=name)
-    return is_ours and link == digest and (journal is None or not journal.offline)
+    seen = look(slug=slug, environment=environment)
+    try:
+        return begin(seen), seen
+    except NotAtRestError:
+        site = db.session.scalars(select(Site).where(Site.slug == slug)).one()
+        settle(site=site, environment_name=environment)
+        return begin(None), look(slug=slug, environment=environment)
 
 
 def settle(*, site: Site, environment_name: str) -> Outcome:
@@ -164,13 +154,15 @@ def settle(*, site: Site, environment_name: str) -> Outcome:
     Raises:
         ConflictError: `drift_detected`, an operator has to choose.
     """
-    if _is_at_rest(site, environment_name):
+    slug = site.slug
+    place = environment_named(db.session.connection(), site_id=site.id, name=environment_name)
+    if place and is_at_rest(place, look(slug=slug, environment=environment_name)):
         return Outcome.CLEAN
     outcome = _settle(site, environment_name)
     if outcome is Outcome.DRIFT:
         raise ConflictError(
             "What is served is not what the history says. Nothing was touched; an operator has "
-            f"to choose with: relevo sites recover {site.slug} {environment_name} --accept "
+            f"to choose with: relevo sites recover {slug} {environment_name} --accept "
             "disk|database",
             code=ErrorCode.DRIFT_DETECTED,
         )
@@ -210,18 +202,31 @@ def accept(*, actor: Actor, slug: str, environment_name: str, side: Accept) -> P
 
 def pending() -> int:
     """Return how many promotions are marked running that no living process works on."""
+    return sum(
+        1 for promotion_id, slug, name in _running() if _is_abandoned(promotion_id, slug, name)
+    )
+
+
+def _running() -> list[tuple[int, str, str]]:
     rows = db.session.execute(
-        select(Site.slug, Promotion.to_environment)
+        select(Promotion.id, Site.slug, Promotion.to_environment)
         .join(Promotion, Promotion.site_id == Site.id)
-        .where(Promotion.slot == switching.RUNNING_SLOT)
-    ).all()
-    return sum(1 for slug, name in rows if _is_abandoned(slug, name))
+        .where(Promotion.slot == RUNNING_SLOT)
+    )
+    return [(row.id, row.slug, row.to_environment) for row in rows]
 
 
-def _is_abandoned(slug: str, name: str) -> bool:
+def _is_abandoned(promotion_id: int, slug: str, name: str) -> bool:
+    """Tell whether a promotion still has no end once nobody holds its turn.
+
+    One that ended after it was read has given its turn back too.
+    """
     try:
         with switching.environment_turn(slug=slug, environment=name):
-            return True
+            return (
+                db.session.scalar(select(Promotion.slot).where(Promotion.id == promotion_id))
+                == RUNNING_SLOT
+            )
     except ConflictError:
         return False
 
@@ -246,7 +251,7 @@ def _settle(site: Site, name: str) -> Outcome:
     running = db.session.scalar(
         select(Promotion).where(
             Promotion.environment_id == environment.id,
-            Promotion.slot == switching.RUNNING_SLOT,
+            Promotion.slot == RUNNING_SLOT,
         )
     )
     outcome = Outcome.CLEAN
@@ -290,7 +295,7 @@ def _finish(site: Site, running: Promotion, link: str | None) -> Outcome:
         audit.record(
             actor=_actor_of(promotion),
             action="promotion.needs_attention",
-            target=switching.promotion_target(site=site, promotion=promotion),
+            target=switching.promotion_target(site=site, number=promotion.number),
             after={"code": ErrorCode.DRIFT_DETECTED.value},
         )
     return _raise_alarm(site, _environment(site, running.to_environment), link)
@@ -344,7 +349,7 @@ def _show_nothing(actor: Actor, site: Site, environment: Environment) -> None:
 def _adopt(actor: Actor, site: Site, environment: Environment, chosen: Release) -> Promotion:
     with transaction() as session:
         fresh = session.get_one(Environment, environment.id, populate_existing=True)
-        promotion = switching.new_promotion(
+        move = switching.begin(
             actor=actor,
             site=site,
             environment=fresh,
@@ -352,9 +357,8 @@ def _adopt(actor: Actor, site: Site, environment: Environment, chosen: Release) 
             kind=PromotionKind.PROMOTE,
             comment="Drift resolved by an operator.",
         )
-    return switching.execute(
-        actor=actor, site=site, promotion=promotion, watch=switching.Stopwatch()
-    )
+    switching.carry_out(actor=actor, site=site, move=move, watch=switching.Stopwatch())
+    return db.session.get_one(Promotion, move.id)
 
 
 def _environment(site: Site, name: str) -> Environment:

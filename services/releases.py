@@ -5,19 +5,19 @@ from dataclasses import dataclass, field
 from sqlalchemy import Select, select, update
 
 from core.clock import utc_now
-from core.errors import InvalidInputError, NotFoundError, PreconditionError
+from core.errors import NotFoundError, PreconditionError
 from models.engine import db
 from models.releases import Release, Submission
 from models.sites import Site
 from services import access, audit
 from services.actors import Actor
 from services.paging import Page, PageRequest, matching, paginate
+from services.promotion_facts import named_release
 from services.transaction import changed_rows, transaction
 from storage.inventory import Strip
 
 WRITE = ("sites:read", "releases:write")
 SORTABLE = {"number": Release.number, "created_at": Release.created_at}
-COMMIT_PREFIX = "commit:"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,16 +105,10 @@ def resolve(*, site: Site, reference: int | str, pointer: str = "/release") -> R
     Raises:
         InvalidInputError: there is none.
     """
-    if isinstance(reference, int):
-        query = select(Release).where(Release.site_id == site.id, Release.number == reference)
-    else:
-        query = _by_commit(site, reference.removeprefix(COMMIT_PREFIX))
-    release = db.session.scalar(query)
-    if release is None:
-        raise InvalidInputError.field(
-            pointer, "The site has no such release.", code="unknown_release"
-        )
-    return original(release)
+    found = named_release(
+        db.session.connection(), site_id=site.id, reference=reference, pointer=pointer
+    )
+    return db.session.get_one(Release, found.id)
 
 
 def original(release: Release) -> Release:
@@ -164,16 +158,6 @@ def update_release(
         )
         session.refresh(release)
     return release
-
-
-def _by_commit(site: Site, commit: str) -> Select[Release]:
-    return (
-        select(Release)
-        .join(Submission, Submission.release_id == Release.id)
-        .where(Release.site_id == site.id, Submission.commit == commit)
-        .order_by(Submission.id.desc())
-        .limit(1)
-    )
 
 
 def _submitted_as(site: Site, words: str | None) -> Select[int]:

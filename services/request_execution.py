@@ -25,7 +25,6 @@ from models.requests import ChangeRequest, RequestExecution, RequestState, Reque
 from services import (
     access_grants,
     plans,
-    promotions,
     recovery,
     request_access,
     request_endings,
@@ -38,7 +37,7 @@ from services import (
 )
 from services.actors import Actor, system_actor
 from services.approval_rules import Rule
-from services.promotions import PromotionOrder
+from services.promotion_rules import PromotionOrder, check
 from services.request_facts import Changed
 from services.request_moves import Action
 from services.switching import Stopwatch
@@ -171,7 +170,13 @@ def _claim_promotion(actor: Actor, number: int, action: Action) -> Claim:
                 allow_bad=bool(request.payload.get("allow_bad")),
             )
             plans.require_ready(release=release)
-            promotions.check(actor=actor, environment=environment, candidate=release, order=order)
+            check(
+                actor=actor,
+                slug=environment.site.slug,
+                environment=environment,
+                candidate=release,
+                order=order,
+            )
             _begin(actor, request)
             if environment.release_id == release.id:
                 done = waiting_promotions.finish_unchanged(

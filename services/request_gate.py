@@ -37,7 +37,7 @@ from services import (
     waiting_promotions,
 )
 from services.actors import Actor
-from services.promotions import Approval, PromotionOrder
+from services.promotion_rules import Approval, PromotionOrder, check
 from services.request_facts import Changed
 from services.request_moves import Action
 from services.request_payloads import PromotionPayload
@@ -95,14 +95,21 @@ def _find_or_file(actor: Actor, site: Site, environment_id: int, order: Promotio
     """Decide with the environment locked, so that of equal attempts at a time one files."""
     with transaction():
         environment = switching.locked_environment(environment_id=environment_id)
-        candidate, source = plans.source_release(
+        found, source = plans.source_release(
             site=site,
             to=environment,
             from_environment=order.from_environment,
             release=order.release,
         )
+        candidate = db.session.get_one(Release, found.id)
         switching.lock_release(candidate)
-        promotions.check(actor=actor, environment=environment, candidate=candidate, order=order)
+        check(
+            actor=actor,
+            slug=site.slug,
+            environment=environment,
+            candidate=candidate,
+            order=order,
+        )
         if environment.release_id == candidate.id:
             done = promotions.unchanged(
                 actor=actor,

@@ -17,7 +17,6 @@ from models.requests import ChangeRequest, RequestState, RequestType
 from models.roles import Role
 from services import (
     approvers,
-    promotions,
     request_access,
     request_expiry,
     request_facts,
@@ -27,6 +26,7 @@ from services import (
 from services.actors import Actor, Via
 from services.approval_rules import Rule
 from services.grants import require_held
+from services.promotion_rules import check_gates
 from services.request_access import FILE
 from services.request_moves import MOVES, Action, Party
 from services.request_standing import NEEDED, Standing, Viewer
@@ -257,7 +257,7 @@ def _gate(standing: Standing, action: Action) -> Obstacle | None:
     if environment is None:
         return None
     try:
-        promotions.check_gates(actor=actor, environment=environment)
+        check_gates(actor=actor, environment=environment)
     except ConflictError as refusal:
         return partial(_named, standing, refusal)
     return None

@@ -6,6 +6,7 @@ from sqlalchemy import select
 
 from core.errors import ErrorCode, InvalidInputError
 from models.engine import db
+from models.releases import Release
 from models.requests import ChangeRequest, RequestType
 from models.roles import Role
 from models.sites import Site
@@ -107,7 +108,7 @@ def _put_promotion(request: ChangeRequest, payload: PromotionPayload) -> None:
         release=payload.release,
         where="/payload/",
     )
-    request.release = release
+    request.release = db.session.get_one(Release, release.id)
     request.payload = {
         "from": source,
         "release": release.number,

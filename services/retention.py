@@ -17,8 +17,8 @@ from models.requests import ChangeRequest, RequestState
 from models.sites import Site
 from services import access, audit, hosts
 from services.actors import Actor, system_actor
+from services.promotion_facts import RUNNING_SLOT
 from services.releases import find_release, target
-from services.switching import RUNNING_SLOT
 from services.transaction import end_reading, transaction
 from storage.errors import ReleaseInUseError, ReleaseMissingError
 from storage.locks import LockBusyError, file_lock, release_lock_path

@@ -1,20 +1,32 @@
 """Rollbacks: back to what was live before, with a hold against automatic promotions."""
 
+from collections.abc import Sequence
+from functools import partial
+
 from sqlalchemy import or_, select
 from sqlalchemy.exc import IntegrityError
 
 from core.errors import ConflictError, ErrorCode, InvalidInputError
 from core.extensions import site_store
 from models.engine import db
-from models.environments import Environment
-from models.promotions import Promotion, PromotionKind, PromotionResult, SiteBackup
-from models.releases import Release, ReleaseState
-from models.sites import Site
-from services import access, moves, plans, promotions, recovery, releases, switching
+from models.promotions import Promotion, PromotionKind, SiteBackup
+from models.releases import ReleaseState
+from services import access, moves, plans, promotion_facts, promotions, recovery, switching
+from services.access import SiteKey
 from services.actors import Actor
+from services.pointer_state import Seen, locked_environment
+from services.promotion_facts import (
+    EnvironmentFacts,
+    ReleaseFacts,
+    earlier_releases,
+    environment_named,
+    named_release,
+    release_by_id,
+)
+from services.promotion_rows import Move, Moved
 from services.switching import Stopwatch
-from services.transaction import repeatable, transaction
-from storage.way_back import way_back
+from services.transaction import repeatable, single_statements, transaction
+from storage.way_back import is_behind, way_back
 
 WRITE = ("sites:read", "promotions:rollback")
 MAX_CANDIDATES = 100
@@ -30,6 +42,27 @@ def roll_back(
     backup: str | None = None,
     reason: str | None = None,
 ) -> Promotion:
+    """Do what `move_back` does and return the promotion as a row of the session."""
+    made = move_back(
+        actor=actor,
+        slug=slug,
+        environment=environment,
+        release=release,
+        backup=backup,
+        reason=reason,
+    )
+    return promotions.loaded(made)
+
+
+def move_back(
+    *,
+    actor: Actor,
+    slug: str,
+    environment: str = "main",
+    release: int | None = None,
+    backup: str | None = None,
+    reason: str | None = None,
+) -> Promotion | Moved:
     """Show an earlier release again and hold the environment.
 
     Without `release` or `backup` it is the nearest verified release on the way back that is not
@@ -46,35 +79,41 @@ def roll_back(
         OperationFailedError: the switch failed; the release before is still served.
     """
     watch = Stopwatch()
-    site = access.find_site(actor=actor, slug=slug, scopes=WRITE)
-    place = plans.environment_named(site=site, name=environment, pointer="/environment")
+    site = access.find_key(actor=actor, slug=slug, scopes=WRITE)
+    with single_statements() as connection:
+        place = environment_named(connection, site_id=site.id, name=environment)
+    if place is None:
+        raise plans.unknown_environment("/environment")
     access.require_environment(actor=actor, environment=environment, scope="promotions:rollback")
     with switching.environment_turn(slug=slug, environment=environment):
-        recovery.settle(site=site, environment_name=environment)
-        promotion = _begin(actor, site, place.id, release, backup, reason)
+        begun, seen = recovery.settled(
+            slug=slug,
+            environment=environment,
+            begin=partial(_begin, actor, site, place.id, release, backup, reason),
+        )
         watch.lap("check")
-        if promotion.result is PromotionResult.UNCHANGED:
-            return promotion
-        return switching.execute(
-            actor=actor, site=site, promotion=promotion, watch=watch, hold=reason
+        return promotions.finish(
+            actor=actor, site=site, begun=begun, watch=watch, seen=seen, hold=reason
         )
 
 
 @repeatable()
 def _begin(
     actor: Actor,
-    site: Site,
+    site: SiteKey,
     environment_id: int,
     release: int | None,
     backup: str | None,
     reason: str | None,
-) -> Promotion:
+    seen: Seen | None,
+) -> Move | Promotion:
     try:
-        with transaction():
-            environment = switching.locked_environment(environment_id=environment_id)
-            target = _target(site, environment, release, backup)
-            switching.lock_release(target)
-            _usable(site, target)
+        with transaction() as session:
+            environment = locked_environment(environment_id, seen)
+            shown = moves.chain_of(environment_id=environment_id)
+            found = _target(site, environment, shown, release, backup)
+            target = promotion_facts.locked(session.connection(), found)
+            _require_usable(site, target)
             if environment.release_id == target.id:
                 return promotions.unchanged(
                     actor=actor,
@@ -84,29 +123,37 @@ def _begin(
                     kind=PromotionKind.ROLLBACK,
                     comment=reason,
                 )
-            return switching.new_promotion(
+            return switching.begin(
                 actor=actor,
                 site=site,
                 environment=environment,
                 release=target,
                 kind=PromotionKind.ROLLBACK,
                 comment=reason,
+                is_return=is_behind(shown, target.id),
             )
     except IntegrityError as error:
         raise switching.in_progress() from error
 
 
 def _target(
-    site: Site, environment: Environment, release: int | None, backup: str | None
-) -> Release:
+    site: SiteKey,
+    environment: EnvironmentFacts,
+    shown: Sequence[int],
+    release: int | None,
+    backup: str | None,
+) -> ReleaseFacts:
     if release is not None and backup is not None:
         raise InvalidInputError.field("/backup", "Name a release or a backup, not both.")
+    connection = db.session.connection()
     if release is not None:
-        named = releases.resolve(site=site, reference=release)
+        named = named_release(connection, site_id=site.id, reference=release)
         return _named(site, environment, named)
     if backup is not None:
-        return _named(site, environment, _backed_up(site, environment, backup))
-    for candidate in _earlier(environment):
+        kept = release_by_id(connection, _backed_up(environment, backup))
+        return _named(site, environment, kept)
+    behind = way_back(shown, environment.release_id)[:MAX_CANDIDATES]
+    for candidate in earlier_releases(connection, behind):
         if _is_usable(site, candidate):
             return candidate
     raise ConflictError(
@@ -114,22 +161,23 @@ def _target(
     )
 
 
-def _backed_up(site: Site, environment: Environment, backup: str) -> Release:
-    row = db.session.scalar(
-        select(SiteBackup).where(
-            SiteBackup.site_id == site.id,
+def _backed_up(environment: EnvironmentFacts, backup: str) -> int:
+    """Return the key of the release that a restore point keeps."""
+    release_id = db.session.scalar(
+        select(SiteBackup.release_id).where(
+            SiteBackup.site_id == environment.site_id,
             SiteBackup.environment_name == environment.name,
             SiteBackup.public_id == backup,
         )
     )
-    if row is None:
+    if release_id is None:
         raise InvalidInputError.field(
             "/backup", "The environment has no such backup.", code="unknown_backup"
         )
-    return row.release
+    return release_id
 
 
-def _named(site: Site, environment: Environment, release: Release) -> Release:
+def _named(site: SiteKey, environment: EnvironmentFacts, release: ReleaseFacts) -> ReleaseFacts:
     """Refuse what would be a promotion: it has its own permission, locks and holds."""
     if not _was_shown(environment, release):
         raise ConflictError(
@@ -144,10 +192,11 @@ def _named(site: Site, environment: Environment, release: Release) -> Release:
             code=ErrorCode.RELEASE_MARKED_BAD,
             members={"release": release.number},
         )
-    return _usable(site, release)
+    _require_usable(site, release)
+    return release
 
 
-def _was_shown(environment: Environment, release: Release) -> bool:
+def _was_shown(environment: EnvironmentFacts, release: ReleaseFacts) -> bool:
     promoted = select(Promotion.id).where(
         *moves.of_environment(environment_id=environment.id),
         or_(Promotion.release_id == release.id, Promotion.previous_release_id == release.id),
@@ -160,31 +209,16 @@ def _was_shown(environment: Environment, release: Release) -> bool:
     return any(db.session.scalar(query.limit(1)) is not None for query in (promoted, kept))
 
 
-def _earlier(environment: Environment) -> list[Release]:
-    """Return the good releases on the way back, the nearest first."""
-    shown = moves.chain_of(environment_id=environment.id)
-    behind = way_back(shown, environment.release_id)[:MAX_CANDIDATES]
-    query = select(Release).where(
-        Release.id.in_(behind),
-        Release.state == ReleaseState.READY,
-        Release.verified_at.is_not(None),
-        Release.bad.is_(False),
-    )
-    good = {release.id: release for release in db.session.scalars(query)}
-    return [good[key] for key in behind if key in good]
-
-
-def _is_usable(site: Site, release: Release) -> bool:
+def _is_usable(site: SiteKey, release: ReleaseFacts) -> bool:
     if release.state is not ReleaseState.READY or release.verified_at is None:
         return False
     return site_store().has_release(site.slug, release.digest)
 
 
-def _usable(site: Site, release: Release) -> Release:
+def _require_usable(site: SiteKey, release: ReleaseFacts) -> None:
     if not _is_usable(site, release):
         raise ConflictError(
             "The files of this release are gone or damaged; upload it again.",
             code=ErrorCode.RELEASE_NOT_READY,
             members={"release": release.number},
         )
-    return release

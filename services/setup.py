@@ -14,7 +14,7 @@ from models.sites import Site
 from models.users import User
 from services import promotions, publishing, seed_roles, sites, users
 from services.actors import Actor, cli_actor
-from services.promotions import PromotionOrder
+from services.promotion_rules import PromotionOrder
 from services.releases import ReceiveOptions, UploadNote
 from services.transaction import end_reading
 from storage.packing import pack_directory

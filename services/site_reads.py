@@ -8,47 +8,30 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Row,
-    Select,
-    and_,
-    bindparam,
-    exists,
-    func,
-    or_,
-    select,
-)
+from sqlalchemy import ColumnElement, Row, Select, bindparam, func, select
 
-from core.clock import utc_now
 from core.errors import NotFoundError
-from models.access_grants import AccessGrant
 from models.engine import Base
-from models.roles import Role
-from models.sites import Membership, Site
-from models.types import UtcDateTime
 from models.users import User
 from services import access
 from services.actors import Actor
 from services.paging import Page, PageRequest, matching, ordering
 from services.site_views import SiteView, url_maker
+from services.site_visibility import KNOWN_JOINED, about, roles, sites, visible, with_roles
 from services.transaction import single_statements
 
 AnyRow = Row[*tuple[Any, ...]]  # Any: many columns, read by name
 
-_sites, _users, _members, _roles, _grants = (
-    Base.metadata.tables[model.__tablename__]
-    for model in (Site, User, Membership, Role, AccessGrant)
-)
-_SORTABLE = {name: _sites.c[name] for name in ("slug", "name", "created_at", "updated_at")}
+_users = Base.metadata.tables[User.__tablename__]
+_SORTABLE = {name: sites.c[name] for name in ("slug", "name", "created_at", "updated_at")}
 _DEFAULT_ORDER = "-created_at"
 
 
 def list_views(*, actor: Actor, page: PageRequest) -> Page[SiteView]:
     """Return the sites the actor may see; `q` looks into slug, name and description."""
-    wanted = matching(page.q, _sites.c.slug, _sites.c.name, _sites.c.description)
+    wanted = matching(page.q, sites.c.slug, sites.c.name, sites.c.description)
     asked = {
-        **_about(actor),
+        **about(actor),
         "limit": page.per_page,
         "offset": (page.page - 1) * page.per_page,
     }
@@ -76,19 +59,12 @@ def get_view(*, actor: Actor, slug: str) -> SiteView:
     """
     statement = _single(actor.sees_all_sites, actor.token_site_ids is not None)
     with single_statements() as connection:
-        rows = connection.execute(statement, {**_about(actor), "slug": slug}).all()
+        rows = connection.execute(statement, {**about(actor), "slug": slug}).all()
     if not rows:
         raise NotFoundError("There is no such site, or you may not see it.")
-    roles = [row.effective for row in rows]
-    access.require_held(actor=actor, roles=roles, scopes=("sites:read",))
+    held = [row.effective for row in rows]
+    access.require_held(actor=actor, roles=held, scopes=("sites:read",))
     return _views(rows[:1])[0]
-
-
-def _about(actor: Actor) -> dict[str, object]:
-    limits = actor.token_site_ids
-    return {"user": actor.user_id, "now": utc_now()} | (
-        {} if limits is None else {"sites": sorted(limits)}
-    )
 
 
 def _views(rows: Sequence[AnyRow]) -> list[SiteView]:
@@ -108,49 +84,28 @@ def _views(rows: Sequence[AnyRow]) -> list[SiteView]:
     ]
 
 
-_GRANTED = and_(
-    _grants.c.site_id == _sites.c.id,
-    _grants.c.user_id == bindparam("user"),
-    _grants.c.revoked_at.is_(None),
-    _grants.c.expires_at > bindparam("now", type_=UtcDateTime()),
-)
-_MINE = and_(_members.c.site_id == _sites.c.id, _members.c.user_id == bindparam("user"))
 _COLUMNS = (
-    _sites.c.slug,
-    _sites.c.name,
-    _sites.c.description,
-    _sites.c.created_at,
-    _sites.c.updated_at,
-    _sites.c.version,
+    sites.c.slug,
+    sites.c.name,
+    sites.c.description,
+    sites.c.created_at,
+    sites.c.updated_at,
+    sites.c.version,
     _users.c.username.label("created_by"),
 )
-_WITH_MAKER = _sites.outerjoin(_users, _users.c.id == _sites.c.created_by_id)
-
-
-_KNOWN = or_(exists().where(_MINE), exists().where(_GRANTED))
-_KNOWN_JOINED = or_(_members.c.user_id.is_not(None), _grants.c.user_id.is_not(None))
-
-
-def _visible(
-    sees_all: bool, is_limited: bool, known: ColumnElement[bool] = _KNOWN
-) -> list[ColumnElement[bool]]:
-    """Return what `access.visible_sites` asks for, with parameters."""
-    conditions = [] if sees_all else [known]
-    if is_limited:
-        conditions.append(_sites.c.id.in_(bindparam("sites", expanding=True)))
-    return conditions
+_WITH_MAKER = sites.outerjoin(_users, _users.c.id == sites.c.created_by_id)
 
 
 @lru_cache(maxsize=128)
 def _listing(sees_all: bool, is_limited: bool, sort: str) -> tuple[Select[Any], Select[int]]:
     """Return the statements for a page and for the total, built once for each order."""
-    visible = _visible(sees_all, is_limited)
-    order = ordering(sort, sortable=_SORTABLE, tiebreak=_sites.c.id)
-    count = select(func.count()).select_from(_sites).where(*visible)
+    conditions = visible(sees_all, is_limited)
+    order = ordering(sort, sortable=_SORTABLE, tiebreak=sites.c.id)
+    count = select(func.count()).select_from(sites).where(*conditions)
     return (
         select(*_COLUMNS, _as_column(count))
         .select_from(_WITH_MAKER)
-        .where(*visible)
+        .where(*conditions)
         .order_by(*order)
         .limit(bindparam("limit"))
         .offset(bindparam("offset")),
@@ -167,10 +122,7 @@ def _as_column(count: Select[int]) -> ColumnElement[int]:
 def _single(sees_all: bool, is_limited: bool) -> Select[Any]:
     """Return the statement for one site: a row for each role of the caller on it, or one."""
     return (
-        select(*_COLUMNS, _roles.c.effective)
-        .select_from(_WITH_MAKER)
-        .outerjoin(_members, _MINE)
-        .outerjoin(_grants, _GRANTED)
-        .outerjoin(_roles, or_(_roles.c.id == _members.c.role_id, _roles.c.id == _grants.c.role_id))
-        .where(_sites.c.slug == bindparam("slug"), *_visible(sees_all, is_limited, _KNOWN_JOINED))
+        select(*_COLUMNS, roles.c.effective)
+        .select_from(with_roles(_WITH_MAKER))
+        .where(sites.c.slug == bindparam("slug"), *visible(sees_all, is_limited, KNOWN_JOINED))
     )

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy import Connection
+from sqlalchemy.orm import joinedload
 
 from core.clock import isoformat, monotonic, utc_now
 from core.errors import (
@@ -28,17 +29,18 @@ from models.promotions import (
     PromotionState,
 )
 from models.releases import Release
-from models.sites import Site
-from services import audit, moves, promotion_rows
+from services import audit, pointer_state, promotion_rows
+from services.access import AnySite
 from services.actors import Actor
+from services.pointer_state import Seen
+from services.promotion_facts import RUNNING_SLOT, AnyEnvironment, AnyRelease
+from services.promotion_rows import Move, Outcome
 from services.transaction import end_reading, repeatable, transaction
 from storage import failpoints
 from storage.errors import DiskFullError, PointerError, StorageError
 from storage.journals import HistoryEntry, Journal
 from storage.locks import LockBusyError, file_lock, pointer_lock_path
-from storage.way_back import is_behind
 
-RUNNING_SLOT = 1
 PHASE_SWITCH = "switch"
 
 
@@ -121,32 +123,34 @@ def in_progress() -> ConflictError:
     )
 
 
-def new_promotion(
+def begin(
     *,
     actor: Actor,
-    site: Site,
-    environment: Environment,
-    release: Release,
+    site: AnySite,
+    environment: AnyEnvironment,
+    release: AnyRelease,
     kind: PromotionKind,
     plan_hash: str | None = None,
     from_environment: str | None = None,
     comment: str | None = None,
-) -> Promotion:
+    is_return: bool = False,
+) -> Move:
     """Insert a running promotion; call inside the transaction that checked its guards.
 
     Raises:
         IntegrityError: another one holds the slot.
     """
-    session: Session = db.session()
     now = utc_now()
+    connection = db.session.connection()
     return promotion_rows.insert_running(
-        session,
+        connection,
         release=release,
         previous=environment.release,
+        is_return=is_return,
         values={
             "site_id": site.id,
             "environment_id": environment.id,
-            "number": promotion_rows.next_number(session.connection(), site.id),
+            "number": promotion_rows.next_number(connection, site.id),
             "kind": kind,
             "state": PromotionState.RUNNING,
             "phase": PHASE_SWITCH,
@@ -166,88 +170,117 @@ def new_promotion(
 
 
 def execute(
-    *, actor: Actor, site: Site, promotion: Promotion, watch: Stopwatch, hold: str | None = None
+    *, actor: Actor, site: AnySite, promotion: Promotion, watch: Stopwatch, hold: str | None = None
 ) -> Promotion:
-    """Carry out a running promotion: switch the pointer and write the outcome.
+    """Carry out a running promotion that the ORM has loaded; see `carry_out`."""
+    move = promotion_rows.move_of(promotion)
+    with promotion_rows.kept_loaded(promotion) as written:
+        outcome = carry_out(actor=actor, site=site, move=move, watch=watch, hold=hold)
+        written |= outcome.columns if outcome else {}
+    return promotion
+
+
+def carry_out(
+    *,
+    actor: Actor,
+    site: AnySite,
+    move: Move,
+    watch: Stopwatch,
+    hold: str | None = None,
+    seen: Seen | None = None,
+) -> Outcome | None:
+    """Switch the pointer and write the outcome.
 
     Args:
         actor: who asked; named in the audit event.
         site: the site.
-        promotion: a committed row in state running.
+        move: a committed promotion that is running.
         watch: started when the request came in.
         hold: the reason of the hold to set, for rollbacks.
+        seen: what the disk shows, when the caller has looked while holding the turn.
+
+    Returns:
+        What was written; None when somebody was faster.
 
     Raises:
         InsufficientDiskError: the journal could not be written; nothing was switched.
         OperationFailedError: the switch failed; the old release is still served.
     """
-    slug, name = site.slug, promotion.to_environment
-    new, old = promotion.release, promotion.previous_release
-    journal = _journal(slug, promotion, new, old)
-    promotion_id, new_digest = promotion.id, new.digest
+    slug, name = site.slug, move.to_environment
+    before = seen.journal if seen else pointer_state.readable_journal(slug=slug, environment=name)
+    journal = _journal(before, move)
     end_reading()
     failpoints.hit(AFTER_INTENT)
     try:
         site_store().switch(slug, name, journal)
     except (StorageError, OSError) as error:
-        if not _shows(slug, name, new_digest):
-            raise _failed(actor, site, promotion_id, error) from error
+        if not _shows(slug, name, move.digest):
+            raise _failed(actor, site, move.id, error) from error
     failpoints.hit(AFTER_SWITCH)
     watch.lap("switch")
-    with promotion_rows.kept_loaded(promotion) as written:
-        written |= succeed(
-            actor=actor, site=site, promotion_id=promotion_id, watch=watch, hold=hold
-        )
+    outcome = _succeed(actor, site, move, watch, hold)
     failpoints.hit(AFTER_OUTCOME)
-    return promotion
+    return outcome
 
 
 @repeatable()
-def succeed(
-    *,
-    actor: Actor,
-    site: Site,
-    promotion_id: int,
-    watch: Stopwatch | None = None,
-    hold: str | None = None,
-) -> dict[str, object]:
-    """Write that the pointer was moved: environment, restore point, audit and outbox at once.
+def _succeed(
+    actor: Actor, site: AnySite, move: Move, watch: Stopwatch, hold: str | None
+) -> Outcome | None:
+    with transaction() as session:
+        return _write_success(session.connection(), actor, site, move, watch, hold)
 
-    Returns:
-        The columns of the promotion that were written; none when there was an outcome already.
+
+@repeatable()
+def succeed(*, actor: Actor, site: AnySite, promotion_id: int, hold: str | None = None) -> None:
+    """Write for a promotion that was interrupted that its pointer was moved.
+
+    One that has an outcome keeps it.
     """
-    slug, site_id = site.slug, site.id
     with transaction() as session:
         connection = session.connection()
-        facts = promotion_rows.facts_of_running(connection, promotion_id)
-        if facts is None:
-            return {}
-        written = promotion_rows.write_outcome(
-            connection,
-            facts,
-            timings_ms=watch.timings_ms if watch else {},
-            held_by=actor.username or actor.via.value,
-            hold_reason=hold,
+        move = promotion_rows.running_move(connection, promotion_id)
+        if move is not None:
+            _write_success(connection, actor, site, move, None, hold)
+
+
+def _write_success(
+    connection: Connection,
+    actor: Actor,
+    site: AnySite,
+    move: Move,
+    watch: Stopwatch | None,
+    hold: str | None,
+) -> Outcome | None:
+    """Write environment, restore point, audit and outbox at once."""
+    outcome = promotion_rows.write_outcome(
+        connection,
+        move,
+        timings_ms=watch.timings_ms if watch else {},
+        held_by=actor.username or actor.via.value,
+        hold_reason=hold,
+    )
+    if outcome is not None:
+        _tell(actor, move.request_id, move.number)
+        audit.record(
+            actor=actor,
+            action="promotion.succeeded",
+            target=promotion_target(site=site, number=move.number),
+            before={"release": move.previous_release},
+            after={
+                "release": move.release,
+                "environment": move.to_environment,
+                "kind": move.kind.value,
+                "generation": move.generation,
+            },
         )
-        if written:
-            _tell(actor, facts.request_id, facts.number)
-            audit.record(
-                actor=actor,
-                action="promotion.succeeded",
-                target=audit.Target(type="promotion", id=f"{slug}/{facts.number}", site_id=site_id),
-                before={"release": facts.previous_release},
-                after={
-                    "release": facts.release,
-                    "environment": facts.to_environment,
-                    "kind": facts.kind.value,
-                    "generation": facts.generation,
-                },
-            )
-        return written
+    return outcome
 
 
 @repeatable()
-def fail(*, actor: Actor, site: Site, promotion_id: int, code: ErrorCode, detail: str) -> Promotion:
+def fail(
+    *, actor: Actor, site: AnySite, promotion_id: int, code: ErrorCode, detail: str
+) -> Promotion:
     """Write that nothing was switched, and free the slot."""
     with transaction() as session:
         promotion = session.get_one(Promotion, promotion_id, populate_existing=True)
@@ -261,7 +294,7 @@ def fail(*, actor: Actor, site: Site, promotion_id: int, code: ErrorCode, detail
         audit.record(
             actor=actor,
             action="promotion.failed",
-            target=promotion_target(site=site, promotion=promotion),
+            target=promotion_target(site=site, number=promotion.number),
             after={"code": code.value},
         )
         return promotion
@@ -285,42 +318,26 @@ def _shows(slug: str, environment: str, digest: str) -> bool:
         return False
 
 
-def promotion_target(*, site: Site, promotion: Promotion) -> audit.Target:
+def promotion_target(*, site: AnySite, number: int) -> audit.Target:
     """Return the audit target of a promotion."""
-    return audit.Target(type="promotion", id=f"{site.slug}/{promotion.number}", site_id=site.id)
+    return audit.Target(type="promotion", id=f"{site.slug}/{number}", site_id=site.id)
 
 
-def clear_hold(environment: Environment) -> None:
-    """Let tokens and automatic publishing in again; call inside a transaction."""
-    if environment.held_at is not None:
-        environment.held_at = environment.held_by = environment.hold_reason = None
-        environment.updated_at = utc_now()
-        environment.version += 1
-
-
-def readable_journal(*, slug: str, environment: str) -> Journal | None:
-    """Return the journal of an environment; a damaged one is as good as none."""
-    try:
-        return site_store().journal(slug, environment)
-    except PointerError:
-        return None
-
-
-def _journal(slug: str, promotion: Promotion, new: Release, old: Release | None) -> Journal:
-    before = readable_journal(slug=slug, environment=promotion.to_environment)
-    shown_before = before.shown(old.digest if old else None) if before else ()
-    generation = promotion.generation or 1
-    entry = HistoryEntry(
-        new.digest, new.number, promotion.number, generation, _is_return(promotion)
-    )
-    if before is None and old is not None:
-        shown_before = (HistoryEntry(old.digest, old.number, None, generation - 1),)
+def _journal(before: Journal | None, move: Move) -> Journal:
+    old, generation = move.previous_digest, move.generation or 1
+    if before is not None:
+        shown_before = before.shown(old)
+    elif old is not None:
+        shown_before = (HistoryEntry(old, move.previous_release, None, generation - 1),)
+    else:
+        shown_before = ()
+    entry = HistoryEntry(move.digest, move.release, move.number, generation, move.is_return)
     return Journal(
         generation=generation,
-        promotion=promotion.number,
-        from_digest=old.digest if old else None,
-        to_digest=new.digest,
-        release=new.number,
+        promotion=move.number,
+        from_digest=old,
+        to_digest=move.digest,
+        release=move.release,
         at=isoformat(utc_now()),
         history=(entry, *shown_before),
         base=before.base if before else (),
@@ -329,16 +346,8 @@ def _journal(slug: str, promotion: Promotion, new: Release, old: Release | None)
     )
 
 
-def _is_return(promotion: Promotion) -> bool:
-    """Tell whether this goes back along the chain, as the history has it until now."""
-    if promotion.kind is not PromotionKind.ROLLBACK or promotion.environment_id is None:
-        return False
-    shown = moves.chain_of(environment_id=promotion.environment_id)
-    return is_behind(shown, promotion.release_id)
-
-
 def _failed(
-    actor: Actor, site: Site, promotion_id: int, error: Exception
+    actor: Actor, site: AnySite, promotion_id: int, error: Exception
 ) -> InsufficientDiskError | OperationFailedError:
     full = isinstance(error, DiskFullError)
     code = ErrorCode.INSUFFICIENT_DISK if full else ErrorCode.PROMOTION_FAILED

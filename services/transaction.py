@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import wraps
-from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from sqlalchemy import Connection, CursorResult, Engine, Update, literal, select
@@ -16,7 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import UpdateBase
 
-from models.engine import WRITES, db, for_single_statements, send_begin
+from models.engine import CONNECTED, WRITES, db, for_single_statements, send_begin
 from models.kept import kept
 from models.servers import error_code, lift_limits
 
@@ -45,7 +44,8 @@ def transaction() -> Iterator[Session]:
         yield session
         return
     with write_turn(db.engine):
-        session.rollback()
+        if session.in_transaction():
+            session.rollback()
         session.expire_all()
         session.info[_OPEN] = True
         afterwards: list[Callable[[], None]] = []
@@ -89,6 +89,19 @@ def single_statements() -> Iterator[Connection]:
     else:
         with for_single_statements(db.engine).connect() as connection:
             yield connection
+
+
+@contextmanager
+def reading() -> Iterator[Connection]:
+    """Read with the session's connection where it has one, else as `single_statements` do."""
+    if db.session.registry.has():
+        session: Session = db.session()
+        connected = session.info.get(CONNECTED)
+        if connected is not None and connected is session.get_transaction():
+            yield session.connection()
+            return
+    with single_statements() as connection:
+        yield connection
 
 
 @contextmanager
@@ -186,8 +199,10 @@ def end_reading() -> None:
     What was read stays readable without a new statement; `transaction` forgets it.
     """
     kept.let_go()
+    if not db.session.registry.has():  # asking for the session would make one
+        return
     session: Session = db.session()
-    if session.info.get(_OPEN):
+    if session.info.get(_OPEN) or not session.in_transaction():
         return
     if session.dirty or session.new or session.deleted:
         session.rollback()
@@ -243,9 +258,9 @@ def write_turn(engine: Engine, *, wait: bool = True) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _lock_path(engine: Engine) -> Path | None:
+def _lock_path(engine: Engine) -> str | None:
     """Return the lock file beside an SQLite database, or None for other and in-memory ones."""
     name = engine.url.database
     if engine.dialect.name != "sqlite" or not name or name == ":memory:":
         return None
-    return Path(f"{name}.lock")
+    return f"{name}.lock"

@@ -11,6 +11,7 @@ from models.releases import Release
 from models.requests import ChangeRequest, RequestState
 from services import audit, promotion_rows, switching
 from services.actors import Actor
+from services.promotion_facts import RUNNING_SLOT
 
 WAITING = (PromotionState.PENDING_APPROVAL, PromotionState.QUEUED)
 STATES: dict[RequestState, PromotionState] = {
@@ -60,7 +61,7 @@ def follow(*, actor: Actor, request: ChangeRequest) -> None:
             audit.record(
                 actor=actor,
                 action=f"promotion.{wanted.value}",
-                target=switching.promotion_target(site=promotion.site, promotion=promotion),
+                target=switching.promotion_target(site=promotion.site, number=promotion.number),
                 after={"request": request.number},
             )
 
@@ -84,7 +85,7 @@ def start(
     """
     promotion = find(request=request) or _open(request, PromotionState.QUEUED)
     promotion.state, promotion.phase = PromotionState.RUNNING, switching.PHASE_SWITCH
-    promotion.slot = switching.RUNNING_SLOT
+    promotion.slot = RUNNING_SLOT
     promotion.release, promotion.previous_release = candidate, environment.release
     promotion.generation = environment.generation + 1
     promotion.plan_hash = plan_hash
@@ -102,11 +103,11 @@ def finish_unchanged(
     promotion.release, promotion.previous_release = candidate, environment.release
     promotion.generation = environment.generation
     promotion.started_at = promotion.finished_at = utc_now()
-    switching.clear_hold(environment)
+    promotion_rows.lift_hold(db.session.connection(), environment.id)
     audit.record(
         actor=actor,
         action="promotion.unchanged",
-        target=switching.promotion_target(site=promotion.site, promotion=promotion),
+        target=switching.promotion_target(site=promotion.site, number=promotion.number),
         after={"release": candidate.number, "environment": environment.name},
     )
     return promotion

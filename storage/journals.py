@@ -153,6 +153,8 @@ def first_journal(
 def capped(journal: Journal) -> Journal:
     """Return the journal with no more history than is kept; the way back stays what it was."""
     recent, oldest = journal.history[:MAX_HISTORY], journal.history[MAX_HISTORY:]
+    if not oldest and not journal.base:
+        return journal
     entries = {entry.digest: entry for entry in (*journal.base, *oldest)}
     behind = reversed(_chain(oldest, journal.base)[-MAX_HISTORY:])
     base = tuple(replace(entries[digest], is_return=False) for digest in behind)

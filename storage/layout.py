@@ -1,8 +1,11 @@
 """Where everything lies below the sites folder, and which names may appear in a path."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Concatenate, ParamSpec, cast
 
 from storage.locks import LOCKS_FOLDER
 
@@ -47,29 +50,41 @@ def _checked(pattern: re.Pattern[str], value: str, kind: str) -> str:
     return value
 
 
+P = ParamSpec("P")
+REMEMBERED_PATHS = 1_024
+
+
+def _remembered(
+    made: Callable[Concatenate["Layout", P], Path],
+) -> Callable[Concatenate["Layout", P], Path]:
+    """Remember paths that every promotion asks for; what was refused is checked again."""
+    remembered = lru_cache(maxsize=REMEMBERED_PATHS)(made)
+    return cast(Callable[Concatenate["Layout", P], Path], remembered)
+
+
 @dataclass(frozen=True)
 class Layout:
     """Paths below one sites folder. Every name is checked before it becomes part of one."""
 
     root: Path
 
-    @property
+    @cached_property
     def blobs(self) -> Path:
         return self.root / ".blobs"
 
-    @property
+    @cached_property
     def blobs_lock(self) -> Path:
         return self.blobs / ".lock"
 
-    @property
+    @cached_property
     def hosts(self) -> Path:
         return self.root / ".hosts"
 
-    @property
+    @cached_property
     def staging(self) -> Path:
         return self.root / ".staging"
 
-    @property
+    @cached_property
     def kept(self) -> Path:
         """Uploads that a job will finish."""
         return self.root / ".kept"
@@ -77,13 +92,15 @@ class Layout:
     def kept_upload(self, name: str) -> Path:
         return self.kept / _checked(_KEPT, name, "name of an upload")
 
-    @property
+    @cached_property
     def staging_lock(self) -> Path:
         return self.root / LOCKS_FOLDER / ".staging"
 
+    @_remembered
     def site(self, slug: str) -> Path:
         return self.root / checked_slug(slug)
 
+    @_remembered
     def site_lock(self, slug: str) -> Path:
         """Lies outside of the site, so that it stays one lock when the site is removed."""
         return self.root / LOCKS_FOLDER / f".{checked_slug(slug)}.lock"
@@ -91,21 +108,26 @@ class Layout:
     def releases(self, slug: str) -> Path:
         return self.site(slug) / "releases"
 
+    @_remembered
     def release(self, slug: str, digest: str) -> Path:
         return self.releases(slug) / checked_digest(digest)
 
     def manifests(self, slug: str) -> Path:
         return self.site(slug) / "manifests"
 
+    @_remembered
     def manifest(self, slug: str, digest: str) -> Path:
         return self.manifests(slug) / f"{checked_digest(digest)}.json"
 
+    @_remembered
     def pointer(self, slug: str, environment: str) -> Path:
         return self.site(slug) / checked_environment(environment)
 
+    @_remembered
     def state(self, slug: str) -> Path:
         return self.site(slug) / ".state"
 
+    @_remembered
     def journal(self, slug: str, environment: str) -> Path:
         return self.state(slug) / f"{checked_environment(environment)}.json"
 

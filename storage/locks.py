@@ -9,6 +9,7 @@ from time import monotonic, sleep
 
 LOCKS_FOLDER = ".locks"
 _POLL_SECONDS = 0.005
+_LOCK_FILE = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
 
 
 class LockBusyError(Exception):
@@ -27,13 +28,20 @@ def file_lock(path: Path, *, exclusive: bool = True, wait_seconds: float | None)
     Raises:
         LockBusyError: it could not be had in time.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = _opened(path)
     try:
         _acquire(descriptor, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH, wait_seconds)
         yield
     finally:
         os.close(descriptor)
+
+
+def _opened(path: Path) -> int:
+    try:
+        return os.open(path, _LOCK_FILE, 0o600)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, _LOCK_FILE, 0o600)
 
 
 def _acquire(descriptor: int, kind: int, wait_seconds: float | None) -> None:

@@ -14,7 +14,7 @@ from storage.journals import Journal, OfflineRollback, capped, first_journal
 from storage.layout import Layout, checked_digest
 from storage.locks import file_lock
 from storage.releases import Releases
-from storage.staging import staged
+from storage.staging import staged, staged_names
 from storage.way_back import is_behind, way_back
 
 _TARGET = re.compile(r"releases/([0-9a-f]{64})")
@@ -69,19 +69,23 @@ class Pointers:
 
     def write_journal(self, slug: str, environment: str, journal: Journal) -> None:
         """Replace the journal durably; the pointer stays."""
-        with files.disk_full_reported(), self._site_locked(slug):
-            self._write_journal(slug, environment, journal)
+        with (
+            files.disk_full_reported(),
+            self._site_locked(slug),
+            staged(self._layout, "journal") as new,
+        ):
+            self._write_journal(slug, environment, journal, new)
 
-    def _write_journal(self, slug: str, environment: str, journal: Journal) -> None:
-        path = self._layout.journal(slug, environment)
-        files.make_folder(self._layout.site(slug))
-        files.make_folder(path.parent)
-        with staged(self._layout, "journal") as new:
-            files.write_durably(new, capped(journal).to_json())
-            failpoints.hit("journal.written")
-            files.rename(new, path)
+    def _write_journal(self, slug: str, environment: str, journal: Journal, new: Path) -> None:
+        path, folder = self._layout.journal(slug, environment), self._layout.state(slug)
+        if not folder.is_dir():
+            files.make_folder(self._layout.site(slug))
+            files.make_folder(folder)
+        files.write_durably(new, capped(journal).to_json())
+        failpoints.hit("journal.written")
+        files.rename(new, path)
         failpoints.hit("journal.renamed")
-        files.sync_folder(path.parent)
+        files.sync_folder(folder)
         failpoints.hit("journal.done")
 
     def switch(self, slug: str, environment: str, journal: Journal) -> None:
@@ -102,14 +106,14 @@ class Pointers:
         pointer = self._layout.pointer(slug, environment)
         if _is_foreign(pointer):
             raise PointerError("The pointer of the environment is not a link.")
-        self._write_journal(slug, environment, journal)
-        failpoints.hit("switch.journal_done")
-        with staged(self._layout, "pointer") as link:
+        with staged_names(self._layout, "journal", "pointer") as (new, link):
+            self._write_journal(slug, environment, journal, new)
+            failpoints.hit("switch.journal_done")
             link.symlink_to(f"releases/{checked_digest(journal.to_digest)}")
             failpoints.hit("switch.link_made")
             files.rename(link, pointer)
         failpoints.hit("switch.link_renamed")
-        files.sync_folder(pointer.parent)
+        files.sync_folder(self._layout.site(slug))
         failpoints.hit("switch.done")
 
     def roll_back_offline(

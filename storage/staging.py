@@ -43,12 +43,24 @@ def upload_folder(layout: Layout) -> Iterator[UploadFolder]:
 @contextmanager
 def staged(layout: Layout, kind: str) -> Iterator[Path]:
     """Yield the name of something to be made and renamed at once; what is left is removed."""
+    with staged_names(layout, kind) as (path,):
+        yield path
+
+
+@contextmanager
+def staged_names(layout: Layout, *kinds: str) -> Iterator[list[Path]]:
+    """Yield the names of several things, each to be made and renamed before this ends.
+
+    After an exception what is left of them is removed.
+    """
     with _sweeper_kept_out(layout):
-        path = layout.staging / files.new_name(kind)
+        paths = [layout.staging / files.new_name(kind) for kind in kinds]
         try:
-            yield path
-        finally:
-            path.unlink(missing_ok=True)
+            yield paths
+        except BaseException:
+            for path in paths:
+                path.unlink(missing_ok=True)
+            raise
 
 
 def _sweeper_kept_out(layout: Layout) -> AbstractContextManager[None]:

@@ -24,7 +24,7 @@ from models.users import User
 from services import publishing, rollbacks, sites
 from services.actors import Actor, cli_actor
 from services.credentials import actor_for_token
-from services.promotions import PromotionOrder
+from services.promotion_rules import PromotionOrder
 from services.promotions import promote as promote_release
 from services.publishing import PublishedUpload
 from services.releases import ReceiveOptions, UploadNote

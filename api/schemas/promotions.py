@@ -15,8 +15,8 @@ from api.schemas.common import (
     number_field,
     text_field,
 )
-from services.promotions import Approval
-from services.releases import COMMIT_PREFIX
+from services.promotion_facts import COMMIT_PREFIX
+from services.promotion_rules import Approval
 
 KINDS = ("promote", "rollback", "publish")
 STATES = (

@@ -10,7 +10,7 @@ from models.requests import ChangeRequest
 from services import promotions, publishing, requests, sites
 from services.actors import cli_actor
 from services.permissions import GLOBAL_SCOPES, PERMISSIONS
-from services.promotions import PromotionOrder
+from services.promotion_rules import PromotionOrder
 from services.releases import ReceiveOptions, UploadNote
 from services.request_payloads import GeneralPayload
 from services.requests import RequestOrder

@@ -7,7 +7,7 @@ from services import access, environments, promotions, publishing, site_reads, s
 from services.actors import Actor
 from services.paging import PageRequest
 from services.permissions import TokenPreset
-from services.promotions import PromotionOrder
+from services.promotion_rules import PromotionOrder
 from tests.factories import (
     OPERATOR,
     live,

@@ -211,7 +211,7 @@ def test_an_environment_that_is_being_promoted_to_stays() -> None:
     place = _create()
     number = upload("one")
     with transaction():
-        switching.new_promotion(
+        switching.begin(
             actor=OPERATOR,
             site=place.site,
             environment=place,

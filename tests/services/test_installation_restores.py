@@ -143,7 +143,7 @@ def test_a_promotion_that_was_running_is_settled(source: Flask, tmp_path: Path) 
     fill(source)
     place = environment()
     with transaction() as session:
-        switching.new_promotion(
+        switching.begin(
             actor=cli_actor(),
             site=place.site,
             environment=session.merge(place),

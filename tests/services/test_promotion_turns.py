@@ -9,7 +9,7 @@ from models.engine import db
 from models.promotions import PromotionKind, PromotionResult, PromotionState, SiteBackup
 from services import promotions, switching
 from services.audit import Target
-from services.promotions import PromotionOrder
+from services.promotion_rules import PromotionOrder
 from services.transaction import transaction
 from tests import engines, factories
 from tests.factories import (
@@ -106,10 +106,10 @@ def test_the_slot_of_an_environment_is_kept_by_the_database() -> None:
     number = upload("two")
     _begin(number)
 
+    order = PromotionOrder(to="main", release=2)
+    place = promotions._find(OPERATOR, "web", order)
     with pytest.raises(ConflictError) as caught:
-        promotions._begin(
-            OPERATOR, environment().site, environment().id, PromotionOrder(to="main", release=2)
-        )
+        promotions._begin(OPERATOR, place, order, None, None)
 
     assert caught.value.code is ErrorCode.PROMOTION_IN_PROGRESS
     assert (_backups(), live()) == ([], 1)
@@ -146,7 +146,7 @@ def _begin(number: int) -> int:
     """Write the intent of a promotion whose process then dies."""
     place = environment()
     with transaction():
-        return switching.new_promotion(
+        return switching.begin(
             actor=OPERATOR,
             site=place.site,
             environment=place,
@@ -157,8 +157,7 @@ def _begin(number: int) -> int:
 
 def test_the_target_of_an_event_names_site_and_number() -> None:
     site = make_site(main=("one",))
-    promotion = factories.promotions()[-1]
 
-    target = switching.promotion_target(site=site, promotion=promotion)
+    target = switching.promotion_target(site=site, number=2)
 
     assert target == Target(type="promotion", id="web/2", site_id=site.id)

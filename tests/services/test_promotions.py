@@ -8,7 +8,7 @@ from models.audit import OutboxEvent
 from models.engine import db
 from models.promotions import PromotionKind, PromotionResult, PromotionState, SiteBackup
 from services import audit_proof, drift, environments, promotions, retention
-from services.promotions import PromotionOrder
+from services.promotion_rules import PromotionOrder
 from services.releases import ReleaseChange, update_release
 from tests import factories
 from tests.factories import (

@@ -8,6 +8,8 @@ from models.engine import db
 from models.promotions import Promotion, PromotionKind, PromotionState
 from services import offline, recovery, switching
 from services.actors import cli_actor
+from services.pointer_state import readable_journal
+from services.promotion_rows import as_loaded, move_of
 from services.recovery import Accept, Outcome
 from services.transaction import transaction
 from tests.factories import environment, live, make_site, promote, release, served, upload
@@ -34,13 +36,14 @@ def _begin(number: int) -> Promotion:
     """Write the intent of a promotion whose process then dies."""
     place = environment()
     with transaction():
-        return switching.new_promotion(
+        move = switching.begin(
             actor=cli_actor(),
             site=place.site,
             environment=place,
             release=release(number),
             kind=PromotionKind.PROMOTE,
         )
+        return as_loaded(move)
 
 
 def _move_link(number: int) -> None:
@@ -144,7 +147,8 @@ def test_an_offline_rollback_after_a_crash_behind_the_switch_settles_both() -> N
     make_site(main=("one", "two"))
     third = upload("three")
     interrupted = _begin(third)
-    journal = switching._journal("web", interrupted, interrupted.release, environment().release)
+    before = readable_journal(slug="web", environment="main")
+    journal = switching._journal(before, move_of(interrupted))
     site_store().switch("web", "main", journal)
     _go_back()
 

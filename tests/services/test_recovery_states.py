@@ -1,13 +1,19 @@
 """Every state in which a process can die ends with one outcome, on disk as in the history."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 
 from core.errors import ConflictError, ErrorCode
 from core.extensions import site_store
 from models.promotions import Promotion, PromotionKind, PromotionResult, PromotionState
 from services import health, hosts, recovery, rollbacks, switching
+from services.pointer_state import readable_journal
+from services.promotion_rows import as_loaded, move_of
 from services.recovery import Accept, Outcome
 from services.transaction import transaction
+from storage.journals import Journal
 from tests.factories import (
     OPERATOR,
     audit_actions,
@@ -37,7 +43,7 @@ def _intend(number: int, kind: PromotionKind = PromotionKind.PROMOTE) -> Promoti
     """Write the intent of a promotion whose process then dies."""
     place = environment()
     with transaction():
-        return switching.new_promotion(
+        move = switching.begin(
             actor=OPERATOR,
             site=place.site,
             environment=place,
@@ -45,12 +51,17 @@ def _intend(number: int, kind: PromotionKind = PromotionKind.PROMOTE) -> Promoti
             kind=kind,
             comment="interrupted",
         )
+        return as_loaded(move)
 
 
 def _switch(promotion: Promotion) -> None:
     """Switch the pointer as the dying process did."""
-    new, old = promotion.release, promotion.previous_release
-    site_store().switch("web", "main", switching._journal("web", promotion, new, old))
+    site_store().switch("web", "main", _journal(promotion))
+
+
+def _journal(promotion: Promotion) -> Journal:
+    before = readable_journal(slug="web", environment="main")
+    return switching._journal(before, move_of(promotion))
 
 
 def _point_at(digest: str | None) -> None:
@@ -82,8 +93,7 @@ def test_an_intent_without_a_switch_has_failed() -> None:
 def test_a_journal_without_a_switch_has_failed() -> None:
     make_site(main=("one",))
     promotion = _intend(upload("two"))
-    journal = switching._journal("web", promotion, promotion.release, promotion.previous_release)
-    site_store().write_journal("web", "main", journal)
+    site_store().write_journal("web", "main", _journal(promotion))
 
     assert _outcomes()["main"] is Outcome.FAILED
     assert (live(), served()) == (1, "one")
@@ -262,6 +272,26 @@ def test_recovery_leaves_running_promotions_alone() -> None:
     with switching.environment_turn(slug="web", environment="main"), nothing_changes():
         assert recovery.pending() == 0
         assert _outcomes()["main"] is Outcome.BUSY
+
+
+def test_a_promotion_that_ends_while_it_is_looked_at_is_not_abandoned(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    make_site(main=("one",))
+    _intend(upload("two"))
+    assert recovery.pending() == 1
+    real = switching.environment_turn
+
+    @contextmanager
+    def late_turn(*, slug: str, environment: str) -> Iterator[None]:
+        monkeypatch.setattr(switching, "environment_turn", real)
+        _outcomes()
+        with real(slug=slug, environment=environment):
+            yield
+
+    monkeypatch.setattr(switching, "environment_turn", late_turn)
+
+    assert recovery.pending() == 0
 
 
 def test_recovery_is_in_the_way_of_no_promotion() -> None:

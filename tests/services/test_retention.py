@@ -187,7 +187,7 @@ def test_what_is_being_promoted_is_not_deleted() -> None:
     _store("two")
     with transaction():
         place = environment()
-        switching.new_promotion(
+        switching.begin(
             actor=OPERATOR,
             site=place.site,
             environment=place,

@@ -140,7 +140,7 @@ def test_a_site_with_a_running_promotion_stays(inside: People) -> None:
     number = upload("two")
     with transaction():
         place = environment()
-        switching.new_promotion(
+        switching.begin(
             actor=OPERATOR,
             site=place.site,
             environment=place,
