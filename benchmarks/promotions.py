@@ -6,9 +6,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.caller import Caller
 from benchmarks.measure import Line, interleaved, median, ms
 from tests.prove import naive
-from tests.prove.client import Client
 from tests.prove.content import site_files, zipped
 from tests.prove.installation import Installation
 
@@ -24,8 +24,8 @@ PROMOTIONS_PER_ROUND = 7
 class Place:
     """One site of the installation with two releases, and two plain trees of the same files."""
 
-    client: Client
-    signed_in: Client
+    client: Caller
+    signed_in: Caller
     slug: str
     folder: Path
     turn: int = 0
@@ -50,8 +50,8 @@ class Place:
         """Roll main back to the first."""
         self._expect(self.signed_in, "rollback", {"environment": "main"})
 
-    def _expect(self, client: Client, action: str, body: dict[str, object]) -> None:
-        document = client.post(f"/sites/{self.slug}/{action}", body).expect(201)
+    def _expect(self, client: Caller, action: str, body: dict[str, object]) -> None:
+        document = client.post(f"/sites/{self.slug}/{action}", body, status=201)
         assert document["result"] == "switched", document
 
     def copy(self) -> None:
@@ -93,13 +93,18 @@ def _measure(installation: Installation, work: Path, quick: bool) -> list[Line]:
 
 def _place(installation: Installation, work: Path, count: int, *, with_trees: bool = True) -> Place:
     slug = f"files-{count}"
-    signed_in = installation.client()
-    signed_in.post("/sites", {"slug": slug, "name": slug}).expect(201)
+    admin = installation.client()
+    admin.post("/sites", {"slug": slug, "name": slug}).expect(201)
     size = FILE_BYTES if with_trees else 64
-    place = Place(Client(installation.port, installation.api_token()), signed_in, slug, work / slug)
+    place = Place(
+        client=Caller(installation.port, installation.api_token()),
+        signed_in=Caller(installation.port, admin.credential),
+        slug=slug,
+        folder=work / slug,
+    )
     for stamp in ("first", "second"):
         files = site_files(f"{slug} {stamp}", count, size_bytes=size)
-        signed_in.upload(slug, zipped(files), to="none").expect(201)
+        admin.upload(slug, zipped(files), to="none").expect(201)
     if with_trees:
         naive.write_tree(place.folder / "test", files)
         shutil.copytree(place.folder / "test", place.folder / "main")
