@@ -27,10 +27,8 @@ LOCK_WAIT_SECONDS = 5
 IDLE_TRANSACTION_SECONDS = 60
 MIGRATION_LOCK_WAIT_SECONDS = 30
 ANSWER_MARGIN_SECONDS = 2
-TRUSTED_SECONDS = 0.5
 PAUSE_SECONDS = 0.5
 TRIAL_SECONDS = 0.25
-_USED_AT = "relevo.used_at"
 UNREACHABLE = (2003, "not tried: the server did not answer a moment ago")
 
 SQL_MODE = (
@@ -158,20 +156,10 @@ def _connect(
 
 @event.listens_for(Pool, "checkout")
 def _check(connection: object, record: ConnectionPoolEntry, _proxy: PoolProxiedConnection) -> None:
-    """Ask a pooled connection for a sign of life; a dead one ends all that are as old.
-
-    One that worked a moment ago is not asked: that would be a third of what a reading call says
-    to the server. When it is dead all the same, the call is one of the first of an outage.
-    """
+    """Ask a pooled connection for a sign of life; a dead one ends all that are as old."""
     if not isinstance(connection, ServerConnection):
         return
-    used_at = record.info.get(_USED_AT)
-    if used_at is None or monotonic() - used_at < TRUSTED_SECONDS:
-        return
-    if not connection.is_alive():
+    if record.info.setdefault("relevo.checked", None) is None:
+        record.info["relevo.checked"] = True
+    elif not connection.is_alive():
         raise InvalidatePoolError
-
-
-@event.listens_for(Pool, "checkin")
-def _note_use(_connection: object, record: ConnectionPoolEntry) -> None:
-    record.info[_USED_AT] = monotonic()
