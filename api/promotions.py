@@ -177,7 +177,7 @@ class Rollback(Resource):
         """Show an earlier release again."""
         waits.for_release(actor=actor, slug=slug, reference=body["release"], seconds=query["wait"])
         with shown_in_problem(slug):
-            made = rollbacks.move_back(actor=actor, slug=slug, **body)
+            made = rollbacks.roll_back(actor=actor, slug=slug, **body)
         return _made(actor, slug, made)
 
 

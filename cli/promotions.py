@@ -92,7 +92,7 @@ def rollback(
                 slug=slug, environment=environment, to=release, by=_user_name(), reason=reason
             )
         )
-    promotion = rollbacks.roll_back(
+    made = rollbacks.roll_back(
         actor=cli_actor(),
         slug=slug,
         environment=environment,
@@ -100,7 +100,7 @@ def rollback(
         backup=backup,
         reason=reason,
     )
-    return moved(slug, promotion)
+    return moved(slug, promotions.loaded(made))
 
 
 def moved(slug: str, promotion: Promotion) -> Answer:

@@ -1,4 +1,4 @@
-"""One connection for all the statements with which a thread answers one reading call."""
+"""One connection for the single statements of one call, and what they found out."""
 
 import threading
 from typing import Any

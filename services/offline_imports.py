@@ -9,22 +9,21 @@ from models.releases import Release
 from models.sites import Site
 from services import audit, promotion_rows, switching
 from services.actors import Actor, Via, system_actor
-from services.pointer_state import readable_journal
+from services.pointer_state import Seen
 from services.transaction import transaction
 from storage.journals import OfflineRollback
 
 
-def waiting_rollbacks(*, site: Site, name: str, link: str | None) -> list[OfflineRollback]:
+def waiting_rollbacks(*, seen: Seen) -> list[OfflineRollback]:
     """Return the offline rollbacks that the history does not know yet, oldest first.
 
     One that was cut off between journal and rename did not take place: the pointer never showed
     its release, neither at the next rollback nor now.
     """
-    journal = readable_journal(slug=site.slug, environment=name)
-    if journal is None or not journal.offline:
+    offline = seen.journal.offline if seen.journal else ()
+    if not offline:
         return []
-    offline = journal.offline
-    shown = [*(later.from_digest for later in offline[1:]), link]
+    shown = [*(later.from_digest for later in offline[1:]), seen.link]
     done = [entry for entry, after in zip(offline, shown, strict=True) if entry.to_digest == after]
     known = set(
         db.session.scalars(

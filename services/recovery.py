@@ -32,7 +32,7 @@ from services.actors import Actor, system_actor
 from services.pointer_state import NotAtRestError, Seen, is_at_rest, look
 from services.promotion_facts import RUNNING_SLOT, environment_named
 from services.transaction import end_reading, transaction
-from storage.errors import PointerError, StorageError
+from storage.errors import StorageError
 from storage.journals import OfflineRollback
 
 logger = logging.getLogger("relevo.recovery")
@@ -243,10 +243,11 @@ def _settle_if_free(site_id: int, slug: str, name: str) -> Outcome:
 
 
 def _settle(site: Site, name: str) -> Outcome:
-    link, is_ours = _link(site.slug, name)
-    if not is_ours:
+    seen = look(slug=site.slug, environment=name)
+    link = seen.link
+    if not seen.is_ours:
         return _raise_alarm(site, _environment(site, name), link)
-    waiting = offline_imports.waiting_rollbacks(site=site, name=name, link=link)
+    waiting = offline_imports.waiting_rollbacks(seen=seen)
     environment = _environment(site, name)
     running = db.session.scalar(
         select(Promotion).where(
@@ -372,17 +373,8 @@ def _environment(site: Site, name: str) -> Environment:
     return environment
 
 
-def _link(slug: str, name: str) -> tuple[str | None, bool]:
-    """Return the digest the link points at, and whether the link has a form of ours."""
-    try:
-        return site_store().pointer(slug, name), True
-    except PointerError:
-        return None, False
-
-
 def _release_on_disk(site: Site, name: str) -> Release | None:
-    link, _ = _link(site.slug, name)
-    return _release_by_digest(site, link)
+    return _release_by_digest(site, look(slug=site.slug, environment=name).link)
 
 
 def _release_by_digest(site: Site, digest: str | None) -> Release | None:

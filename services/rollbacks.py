@@ -41,29 +41,10 @@ def roll_back(
     release: int | None = None,
     backup: str | None = None,
     reason: str | None = None,
-) -> Promotion:
-    """Do what `move_back` does and return the promotion as a row of the session."""
-    made = move_back(
-        actor=actor,
-        slug=slug,
-        environment=environment,
-        release=release,
-        backup=backup,
-        reason=reason,
-    )
-    return promotions.loaded(made)
-
-
-def move_back(
-    *,
-    actor: Actor,
-    slug: str,
-    environment: str = "main",
-    release: int | None = None,
-    backup: str | None = None,
-    reason: str | None = None,
 ) -> Promotion | Moved:
     """Show an earlier release again and hold the environment.
+
+    `promotions.loaded` makes a row of the session of what comes back.
 
     Without `release` or `backup` it is the nearest verified release on the way back that is not
     marked bad; a named one must have been live here before. So this never shows anything new,

@@ -169,13 +169,13 @@ def begin(
     )
 
 
-def execute(
-    *, actor: Actor, site: AnySite, promotion: Promotion, watch: Stopwatch, hold: str | None = None
-) -> Promotion:
-    """Carry out a running promotion that the ORM has loaded; see `carry_out`."""
+def execute(*, actor: Actor, site: AnySite, promotion: Promotion, watch: Stopwatch) -> None:
+    """Carry out a running promotion that the ORM has loaded; see `carry_out`.
+
+    The row is read again when it is looked at.
+    """
     move = promotion_rows.move_of(promotion)
-    carry_out(actor=actor, site=site, move=move, watch=watch, hold=hold)
-    return promotion  # the unit of work has expired it: it is read again when it is looked at
+    carry_out(actor=actor, site=site, move=move, watch=watch)
 
 
 def carry_out(

@@ -104,9 +104,10 @@ def reading() -> Iterator[Connection]:
 
 @contextmanager
 def keeping_connection() -> Iterator[None]:
-    """Let the single statements of one reading call share a connection.
+    """Let the single statements of one call share a connection.
 
-    It goes back to the pool at the end, before a session takes one, and before any wait.
+    It goes back to the pool at the end, before a session takes one, and before any wait; one to
+    SQLite stays with the thread.
     """
     kept.begin(for_single_statements(db.engine))
     try:

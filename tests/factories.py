@@ -25,6 +25,7 @@ from services import publishing, rollbacks, sites
 from services.actors import Actor, cli_actor
 from services.credentials import actor_for_token
 from services.promotion_rules import PromotionOrder
+from services.promotions import loaded
 from services.promotions import promote as promote_release
 from services.publishing import PublishedUpload
 from services.releases import ReceiveOptions, UploadNote
@@ -105,7 +106,7 @@ def promote(
 
 def roll_back(*, slug: str = "web", actor: Actor = OPERATOR, **target: Any) -> Promotion:
     """Roll main back."""
-    return rollbacks.roll_back(actor=actor, slug=slug, **target)
+    return loaded(rollbacks.roll_back(actor=actor, slug=slug, **target))
 
 
 def token_actor(token: str) -> Actor:

@@ -139,7 +139,7 @@ def test_a_promotion_costs_few_statements_and_two_commits(statements: list[str])
     promote()
 
     assert statements.count("BEGIN IMMEDIATE") == 2
-    assert len(statements) <= 20, "\n".join(statements)
+    assert len(statements) <= 16, "\n".join(statements)
 
 
 def _begin(number: int) -> int:

@@ -8,7 +8,7 @@ import pytest
 from core.errors import ConflictError, ErrorCode
 from core.extensions import site_store
 from models.promotions import Promotion, PromotionKind, PromotionResult, PromotionState
-from services import health, hosts, recovery, rollbacks, switching
+from services import health, hosts, recovery, switching
 from services.pointer_state import readable_journal
 from services.promotion_rows import as_loaded, move_of
 from services.recovery import Accept, Outcome
@@ -345,7 +345,7 @@ def test_a_rollback_settles_a_crashed_promotion_first() -> None:
     make_site(main=("one", "two"))
     _switch(_intend(upload("three")))
 
-    promotion = rollbacks.roll_back(actor=OPERATOR, slug="web")
+    promotion = roll_back()
 
     assert (promotion.release.number, promotion.generation) == (2, 4)
 

@@ -359,7 +359,7 @@ def test_the_way_back_is_found_with_few_statements(statements: list[str]) -> Non
     statements.clear()
 
     assert roll_back().release.number == 7
-    assert len(statements) <= 30, "\n".join(statements)
+    assert len(statements) <= 18, "\n".join(statements)
 
 
 def test_restore_points_are_listed_newest_first() -> None:
