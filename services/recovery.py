@@ -39,6 +39,8 @@ logger = logging.getLogger("relevo.recovery")
 T = TypeVar("T")
 
 STAGING_HOURS = 24
+LOOK_SECONDS = 0.5
+"""How long recovery waits for a turn: longer than others who only look hold one."""
 
 
 class Outcome(StrEnum):
@@ -217,23 +219,21 @@ def _running() -> list[tuple[int, str, str]]:
 
 
 def _is_abandoned(promotion_id: int, slug: str, name: str) -> bool:
-    """Tell whether a promotion still has no end once nobody holds its turn.
+    """Tell whether a promotion that was running has no end though nobody has its turn.
 
-    One that ended after it was read has given its turn back too.
+    Its end is written before the turn is given back, so it is looked at after that. The turn is
+    not held meanwhile: readiness is asked often, and would keep recovery away.
     """
-    try:
-        with switching.environment_turn(slug=slug, environment=name):
-            return (
-                db.session.scalar(select(Promotion.slot).where(Promotion.id == promotion_id))
-                == RUNNING_SLOT
-            )
-    except ConflictError:
+    if switching.has_turn(slug=slug, environment=name):
         return False
+    end_reading()
+    slot = db.session.scalar(select(Promotion.slot).where(Promotion.id == promotion_id))
+    return slot == RUNNING_SLOT
 
 
 def _settle_if_free(site_id: int, slug: str, name: str) -> Outcome:
     try:
-        with switching.environment_turn(slug=slug, environment=name):
+        with switching.environment_turn(slug=slug, environment=name, wait_seconds=LOOK_SECONDS):
             site = db.session.get(Site, site_id, populate_existing=True)
             return Outcome.CLEAN if site is None else _settle(site, name)
     except ConflictError:

@@ -90,6 +90,19 @@ def environment_turn(*, slug: str, environment: str, wait_seconds: float = 0) ->
         raise in_progress() from error
 
 
+def has_turn(*, slug: str, environment: str) -> bool:
+    """Tell whether somebody on this host moves this pointer just now.
+
+    Those who ask are in nobody's way but for the moment of asking, and not in each other's.
+    """
+    path = pointer_lock_path(site_store().layout.root, slug, environment)
+    try:
+        with file_lock(path, exclusive=False, wait_seconds=0):
+            return False
+    except LockBusyError:
+        return True
+
+
 def locked_environment(*, environment_id: int) -> Environment:
     """Lock an environment and read it afresh with its site and release, in one statement."""
     return db.session.get_one(

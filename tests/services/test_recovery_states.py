@@ -1,7 +1,7 @@
 """Every state in which a process can die ends with one outcome, on disk as in the history."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from contextlib import ExitStack
 
 import pytest
 
@@ -14,6 +14,7 @@ from services.promotion_rows import as_loaded, move_of
 from services.recovery import Accept, Outcome
 from services.transaction import transaction
 from storage.journals import Journal
+from storage.locks import file_lock, pointer_lock_path
 from tests.factories import (
     OPERATOR,
     audit_actions,
@@ -280,16 +281,29 @@ def test_a_promotion_that_ends_while_it_is_looked_at_is_not_abandoned(
     make_site(main=("one",))
     _intend(upload("two"))
     assert recovery.pending() == 1
-    real = switching.environment_turn
+    ask = switching.has_turn
 
-    @contextmanager
-    def late_turn(*, slug: str, environment: str) -> Iterator[None]:
-        monkeypatch.setattr(switching, "environment_turn", real)
+    def asked_late(*, slug: str, environment: str) -> bool:
         _outcomes()
-        with real(slug=slug, environment=environment):
-            yield
+        return ask(slug=slug, environment=environment)
 
-    monkeypatch.setattr(switching, "environment_turn", late_turn)
+    monkeypatch.setattr(switching, "has_turn", asked_late)
+
+    assert recovery.pending() == 0
+
+
+def test_whoever_asks_for_readiness_does_not_keep_recovery_away() -> None:
+    make_site(main=("one",))
+    _intend(upload("two"))
+    path = pointer_lock_path(site_store().layout.root, "web", "main")
+
+    with ExitStack() as asking:
+        asking.enter_context(file_lock(path, exclusive=False, wait_seconds=0))
+        assert recovery.pending() == 1  # a second one who asks is told the same
+        end = threading.Timer(0.1, asking.close)
+        end.start()
+        assert _outcomes()["main"] is Outcome.FAILED
+        end.join()
 
     assert recovery.pending() == 0
 
