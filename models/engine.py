@@ -57,9 +57,9 @@ def engine_options(database_url: str, *, threads: int = 4) -> dict[str, object]:
     """Return what `create_engine` needs for this database.
 
     READ COMMITTED on servers: the loser of a compare-and-set must see the winner's row.
-    SQLite is switched to manual transactions, so that BEGIN IMMEDIATE can be sent for units of
-    work that may write: a reader that upgrades on a stale snapshot fails at once, whatever the
-    busy timeout says.
+    SQLite and MariaDB are switched to manual transactions, so that a statement can stand alone.
+    On SQLite units of work that may write begin with BEGIN IMMEDIATE: a reader that upgrades on
+    a stale snapshot fails at once, whatever the busy timeout says.
 
     Args:
         database_url: as the settings have it.
@@ -75,10 +75,13 @@ def engine_options(database_url: str, *, threads: int = 4) -> dict[str, object]:
         # A thread keeps one for single statements, and takes others for units of work.
         sizes = {"pool_size": 2 * threads, "max_overflow": 2 * threads}
         return {**_FOR_ALL, **sizes, "connect_args": arguments}
+    if kind == "postgresql":
+        for_kind = {"connect_args": POSTGRESQL_ARGUMENTS, "isolation_level": "READ COMMITTED"}
+    else:  # a connection is prepared for it; SQLAlchemy would end its standing alone
+        for_kind = {"connect_args": MARIADB_ARGUMENTS}
     return {
         **_FOR_ALL,
-        "connect_args": POSTGRESQL_ARGUMENTS if kind == "postgresql" else MARIADB_ARGUMENTS,
-        "isolation_level": "READ COMMITTED",
+        **for_kind,
         "pool_size": threads,
         "max_overflow": 2 * threads,
         "pool_timeout": POOL_WAIT_SECONDS,
@@ -159,14 +162,15 @@ def _begin_session(
 
 
 def send_begin(connection: Connection) -> None:
-    """Begin a transaction of SQLite; other engines have begun theirs.
+    """Begin a transaction where the driver does not: on all engines but PostgreSQL.
 
     Sessions do this by themselves. On a connection of its own a statement stands alone unless
     this was called: a listener to the engine's `begin` would do it everywhere, and make every
     statement on every engine 20 us dearer.
     """
-    if connection.dialect.name == "sqlite":
-        writes = connection.get_execution_options().get(WRITES, False)
+    if connection.dialect.name != "postgresql":
+        is_sqlite = connection.dialect.name == "sqlite"
+        writes = is_sqlite and connection.get_execution_options().get(WRITES, False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
@@ -174,8 +178,7 @@ def send_begin(connection: Connection) -> None:
 def for_single_statements(engine: Engine) -> Engine:
     """Return a view of `engine`, with the same connections, for statements that stand alone.
 
-    PostgreSQL spares two round trips to the server. On MariaDB switching its transactions off
-    and on again would cost one more than it spares.
+    PostgreSQL spares two round trips to the server; the others begin nothing by themselves.
     """
     if engine.dialect.name != "postgresql":
         return engine

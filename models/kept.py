@@ -1,10 +1,14 @@
 """One connection for the single statements of one call, and what they found out."""
 
 import threading
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flask_sqlalchemy.session import Session as FlaskSession
-from sqlalchemy import Connection, Engine, Pool
+from sqlalchemy import Connection, Engine, Executable, Pool, Row
+from sqlalchemy.exc import DBAPIError
+
+from models.servers import answering_soon, unasked
 
 
 class KeptConnection(threading.local):
@@ -27,6 +31,26 @@ class KeptConnection(threading.local):
         if self.connection is None:
             self.connection, self._pool = engine.connect(), engine.pool
         return self.connection
+
+    def first(
+        self, engine: Engine, statement: Executable, values: Mapping[str, object]
+    ) -> Sequence[Row[Any]]:
+        """Read with the first statement of a call, which is its connection's sign of life too.
+
+        A connection that is dead, or silent for as long as one waits for that, is replaced
+        unnoticed, and all that are as old with it. Any: the reader knows the columns.
+        """
+        if self.connection is None:
+            try:
+                with unasked():
+                    connection = self.take(engine)
+                with answering_soon(connection):
+                    return connection.execute(statement, values).all()
+            except DBAPIError as error:
+                self.close()
+                if not error.connection_invalidated:
+                    raise
+        return self.take(engine).execute(statement, values).all()
 
     def begin(self, engine: Engine) -> None:
         """Keep from now on; what was kept of another pool, or of one disposed of, is closed."""

@@ -3,13 +3,13 @@
 from typing import Any
 
 import pymysql
+from pymysql.constants import SERVER_STATUS
 
 from models.servers import (
     ANSWER_MARGIN_SECONDS,
     IDLE_TRANSACTION_SECONDS,
     LOCK_WAIT_SECONDS,
     MIGRATION_LOCK_WAIT_SECONDS,
-    SIGN_OF_LIFE_SECONDS,
     SQL_MODE,
     STATEMENT_SECONDS,
     ServerConnection,
@@ -17,7 +17,29 @@ from models.servers import (
 
 
 class MariadbConnection(pymysql.connections.Connection, ServerConnection):
-    """A connection on which no wait is endless."""
+    """A connection on which no wait is endless.
+
+    A statement stands alone until BEGIN is sent.
+    """
+
+    server_status: int  # PyMySQL sets it with each answer that carries one
+
+    @property
+    def limit_seconds(self) -> float | None:
+        """How long an answer may take before the connection is given up; None for ever."""
+        return self._read_timeout
+
+    @limit_seconds.setter
+    def limit_seconds(self, value: float | None) -> None:
+        self._read_timeout: float | None = value
+
+    def rollback(self) -> None:
+        """Roll back what was begun; where nothing was, the server need not hear of it.
+
+        Its last word tells. Only BEGIN begins something here, and that is answered with it.
+        """
+        if self.server_status & SERVER_STATUS.SERVER_STATUS_IN_TRANS:
+            super().rollback()
 
     def prepare(self) -> None:
         """Make the server strict, and limit what it does for us, and for how long."""
@@ -28,23 +50,22 @@ class MariadbConnection(pymysql.connections.Connection, ServerConnection):
             lock_wait_timeout=LOCK_WAIT_SECONDS,
             **self._statement_limits(STATEMENT_SECONDS, IDLE_TRANSACTION_SECONDS),
         )
-        self._read_timeout: float | None = STATEMENT_SECONDS + ANSWER_MARGIN_SECONDS
+        with self.cursor() as cursor:
+            cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+        self.limit_seconds = STATEMENT_SECONDS + ANSWER_MARGIN_SECONDS
 
     def lift_limits(self) -> None:
         """Allow statements that take long, but no long wait for a lock that stops everybody."""
-        self._read_timeout = None
+        self.limit_seconds = None
         limits = self._statement_limits(0, 0)
         self._set(lock_wait_timeout=MIGRATION_LOCK_WAIT_SECONDS, **limits)
 
     def is_alive(self) -> bool:
-        """Tell whether the server answers on this connection, and soon."""
-        usual, self._read_timeout = self._read_timeout, SIGN_OF_LIFE_SECONDS
+        """Tell whether the server answers on this connection."""
         try:
             self.ping(reconnect=False)
         except (pymysql.Error, OSError):
             return False
-        finally:
-            self._read_timeout = usual
         return True
 
     def _statement_limits(self, statement: int, idle: int) -> dict[str, object]:

@@ -13,7 +13,6 @@ from models.servers import (
     IDLE_TRANSACTION_SECONDS,
     LOCK_WAIT_SECONDS,
     MIGRATION_LOCK_WAIT_SECONDS,
-    SIGN_OF_LIFE_SECONDS,
     STATEMENT_SECONDS,
     ServerConnection,
 )
@@ -25,11 +24,11 @@ class PostgresqlConnection(
 ):
     """A connection on which no wait is endless."""
 
-    _limit_seconds: float | None = None
+    limit_seconds: float | None = None
 
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         """Wait for an answer; close the connection when it does not come in time."""
-        started, limit = monotonic(), self._limit_seconds if timeout is None else timeout
+        started, limit = monotonic(), self.limit_seconds if timeout is None else timeout
         try:
             return super().wait(gen, interval, limit)
         except psycopg.OperationalError:
@@ -39,18 +38,18 @@ class PostgresqlConnection(
 
     def prepare(self) -> None:
         """Limit what the server does for us, and for how long."""
-        self._limit_seconds = CONNECT_SECONDS
+        self.limit_seconds = CONNECT_SECONDS
         self._set(
             statement_timeout=f"{STATEMENT_SECONDS}s",
             lock_timeout=f"{LOCK_WAIT_SECONDS}s",
             idle_in_transaction_session_timeout=f"{IDLE_TRANSACTION_SECONDS}s",
             timezone="UTC",
         )
-        self._limit_seconds = STATEMENT_SECONDS + ANSWER_MARGIN_SECONDS
+        self.limit_seconds = STATEMENT_SECONDS + ANSWER_MARGIN_SECONDS
 
     def lift_limits(self) -> None:
         """Allow statements that take long, but no long wait for a lock that stops everybody."""
-        self._limit_seconds = None
+        self.limit_seconds = None
         self._set(
             statement_timeout="0",
             lock_timeout=f"{MIGRATION_LOCK_WAIT_SECONDS}s",
@@ -58,14 +57,11 @@ class PostgresqlConnection(
         )
 
     def is_alive(self) -> bool:
-        """Tell whether the server answers on this connection, and soon."""
-        usual, self._limit_seconds = self._limit_seconds, SIGN_OF_LIFE_SECONDS
+        """Tell whether the server answers on this connection."""
         try:
             self._outside_transaction("SELECT 1", ())
         except psycopg.Error:
             return False
-        finally:
-            self._limit_seconds = usual
         return True
 
     def _set(self, **values: str) -> None:

@@ -9,7 +9,7 @@ import threading
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib import import_module
 from typing import Any
 
@@ -51,6 +51,7 @@ MARIADB_ARGUMENTS: dict[str, object] = {
     "write_timeout": STATEMENT_SECONDS,
     "charset": "utf8mb4",
     "collation": "utf8mb4_bin",
+    "autocommit": True,
     # A hostile server may ask for any file of ours; never answer.
     "local_infile": False,
 }
@@ -69,7 +70,25 @@ class ServerConnection(ABC):
 
     @abstractmethod
     def is_alive(self) -> bool:
-        """Tell whether the server answers on this connection, and soon."""
+        """Tell whether the server answers on this connection."""
+
+    @property
+    @abstractmethod
+    def limit_seconds(self) -> float | None:
+        """How long an answer may take before the connection is given up; None for ever."""
+
+    @limit_seconds.setter
+    @abstractmethod
+    def limit_seconds(self, value: float | None) -> None: ...
+
+    @contextmanager
+    def answering_soon(self) -> Iterator[None]:
+        """Wait no longer than for a sign of life."""
+        usual, self.limit_seconds = self.limit_seconds, SIGN_OF_LIFE_SECONDS
+        try:
+            yield
+        finally:
+            self.limit_seconds = usual
 
 
 class Gate:
@@ -114,6 +133,13 @@ class Gate:
         self._is_open = True
 
 
+class _Asked(threading.local):
+    """Whether a pooled connection is asked for a sign of life when a thread takes it."""
+
+    first = True
+
+
+_asked = _Asked()
 _gates: weakref.WeakKeyDictionary[Dialect, Gate] = weakref.WeakKeyDictionary()
 # Loaded by name when the first connection is made: an SQLite installation needs no driver.
 _OPENERS = {"postgresql": "models.postgresql", "mysql": "models.mariadb"}
@@ -134,6 +160,22 @@ def error_code(error: DBAPIError) -> str | int | None:
         return parts[0]
     state = getattr(error.orig, "sqlstate", None)
     return state if isinstance(state, str) else None
+
+
+@contextmanager
+def unasked() -> Iterator[None]:
+    """Take connections as they are; the caller's first statement is the sign of life."""
+    _asked.first = False
+    try:
+        yield
+    finally:
+        _asked.first = True
+
+
+def answering_soon(connection: Connection) -> AbstractContextManager[None]:
+    """Let what is run on a connection meanwhile be its sign of life: in time, or given up."""
+    inner: object = connection.connection.dbapi_connection
+    return inner.answering_soon() if isinstance(inner, ServerConnection) else nullcontext()
 
 
 @event.listens_for(Engine, "do_connect")
@@ -161,5 +203,8 @@ def _check(connection: object, record: ConnectionPoolEntry, _proxy: PoolProxiedC
         return
     if record.info.setdefault("relevo.checked", None) is None:
         record.info["relevo.checked"] = True
-    elif not connection.is_alive():
-        raise InvalidatePoolError
+    elif _asked.first:
+        with connection.answering_soon():
+            is_alive = connection.is_alive()
+        if not is_alive:
+            raise InvalidatePoolError

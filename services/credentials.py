@@ -22,7 +22,7 @@ from models.tokens import ApiToken, token_sites
 from models.users import User
 from services.actors import Actor, Via
 from services.permissions import GLOBAL_SCOPES
-from services.transaction import single_statements, write_if_free
+from services.transaction import first_rows, single_statements, write_if_free
 
 AnyRow = Row[*tuple[Any, ...]]  # Any: many columns, read by name
 logger = logging.getLogger(__name__)
@@ -104,9 +104,8 @@ def actor_for_session(
     Raises:
         UnauthenticatedError: the session, the user or this generation of tokens has ended.
     """
-    with single_statements() as connection:
-        row = connection.execute(_SESSION, {"wanted": session_public_id}).one_or_none()
-    now = utc_now()
+    rows = first_rows(_SESSION, {"wanted": session_public_id})
+    row, now = rows[0] if rows else None, utc_now()
     if row is None or row.user_id != user_id:
         raise UnauthenticatedError("The token is not valid.", code=ErrorCode.TOKEN_INVALID)
     if row.revoked_at is not None or not row.is_active or row.token_version != token_version:
@@ -141,8 +140,7 @@ def actor_for_token(*, token: str, address: str | None, request_id: str | None) 
     """
     if not is_api_token(token):
         raise _unknown_token()
-    with single_statements() as connection:
-        rows = connection.execute(_TOKEN, {"wanted": hash_secret(token)}).all()
+    rows = first_rows(_TOKEN, {"wanted": hash_secret(token)})
     if not rows:
         raise _unknown_token()
     row, now = rows[0], utc_now()

@@ -32,7 +32,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import OperationalError
 
 from config import normal_database_url
-from models.engine import Base, engine_options
+from models.engine import Base, engine_options, send_begin
 from models.registry import MODELS
 from models.servers import ServerConnection
 from tests.services_guard import missing_service
@@ -107,6 +107,7 @@ class Server:
         """
         database = self.free.pop() if self.free else self._with_tables()
         with self.engine(database).begin() as connection:
+            send_begin(connection)
             connection.execute(text(WITHOUT_FOREIGN_KEYS[self.name]))
             for table in Base.metadata.tables.values():
                 connection.execute(delete(table))
