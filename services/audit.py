@@ -1,6 +1,5 @@
 """Append to the audit trail, inside the transaction of the change it tells of."""
 
-import hashlib
 import hmac
 import json
 from collections.abc import Mapping
@@ -21,6 +20,7 @@ from services.transaction import after_commit, repeatable, transaction
 HEAD_ID = 1
 GENESIS_HASH = "0" * 64
 _KEY_PURPOSE = b"relevo audit chain 1"
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 # Every change passes here, so these are built once, of plain tables.
 _heads, _events, _outbox = (
@@ -99,14 +99,14 @@ def chain_hash(event: AuditEvent | SimpleNamespace, previous_hash: str) -> str:
         "after": event.after,
         "previous": previous_hash,
     }
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hmac.new(audit_key(), text.encode(), hashlib.sha256).hexdigest()
+    text = _CANONICAL.encode(content)
+    return hmac.digest(audit_key(), text.encode(), "sha256").hex()
 
 
 def audit_key() -> bytes:
     """Return the key of the chain, derived from SECRET_KEY for this purpose alone."""
     secret = current_settings().secret_key.encode()
-    return hmac.new(secret, _KEY_PURPOSE, hashlib.sha256).digest()
+    return hmac.digest(secret, _KEY_PURPOSE, "sha256")
 
 
 def _values(

@@ -157,7 +157,8 @@ def capped(journal: Journal) -> Journal:
         return journal
     entries = {entry.digest: entry for entry in (*journal.base, *oldest)}
     behind = reversed(_chain(oldest, journal.base)[-MAX_HISTORY:])
-    base = tuple(replace(entries[digest], is_return=False) for digest in behind)
+    kept = (entries[digest] for digest in behind)
+    base = tuple(replace(entry, is_return=False) if entry.is_return else entry for entry in kept)
     return replace(journal, history=recent, base=base)
 
 

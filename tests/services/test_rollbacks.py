@@ -14,6 +14,7 @@ from services.releases import ReleaseChange, update_release
 from services.transaction import transaction
 from storage.journals import MAX_HISTORY
 from storage.way_back import way_back
+from tests.engines import CHOSEN, MARIADB
 from tests.factories import (
     OPERATOR,
     audit_actions,
@@ -359,7 +360,9 @@ def test_the_way_back_is_found_with_few_statements(statements: list[str]) -> Non
     statements.clear()
 
     assert roll_back().release.number == 7
-    assert len(statements) <= 18, "\n".join(statements)
+    # MariaDB cannot tell in one statement what it counted, and locks what SQLite has to itself.
+    most = 20 if CHOSEN == MARIADB else 18
+    assert len(statements) <= most, "\n".join(statements)
 
 
 def test_restore_points_are_listed_newest_first() -> None:
