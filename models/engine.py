@@ -3,7 +3,6 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -56,10 +55,12 @@ db = SQLAlchemy(
 def engine_options(database_url: str, *, threads: int = 4) -> dict[str, object]:
     """Return what `create_engine` needs for this database.
 
-    READ COMMITTED on servers: the loser of a compare-and-set must see the winner's row.
-    SQLite and MariaDB are switched to manual transactions, so that a statement can stand alone.
-    On SQLite units of work that may write begin with BEGIN IMMEDIATE: a reader that upgrades on
-    a stale snapshot fails at once, whatever the busy timeout says.
+    A statement stands alone, on every engine, until BEGIN is sent: most calls read with one or
+    two, and a transaction around them costs servers two round trips. A transaction on a server
+    reads what is committed, which each connection is prepared for: the loser of a
+    compare-and-set must see the winner's row. On SQLite units of work that may write begin with
+    BEGIN IMMEDIATE: a reader that upgrades on a stale snapshot fails at once, whatever the busy
+    timeout says.
 
     Args:
         database_url: as the settings have it.
@@ -75,13 +76,9 @@ def engine_options(database_url: str, *, threads: int = 4) -> dict[str, object]:
         # A thread keeps one for single statements, and takes others for units of work.
         sizes = {"pool_size": 2 * threads, "max_overflow": 2 * threads}
         return {**_FOR_ALL, **sizes, "connect_args": arguments}
-    if kind == "postgresql":
-        for_kind = {"connect_args": POSTGRESQL_ARGUMENTS, "isolation_level": "READ COMMITTED"}
-    else:  # a connection is prepared for it; SQLAlchemy would end its standing alone
-        for_kind = {"connect_args": MARIADB_ARGUMENTS}
     return {
         **_FOR_ALL,
-        **for_kind,
+        "connect_args": POSTGRESQL_ARGUMENTS if kind == "postgresql" else MARIADB_ARGUMENTS,
         "pool_size": threads,
         "max_overflow": 2 * threads,
         "pool_timeout": POOL_WAIT_SECONDS,
@@ -162,24 +159,12 @@ def _begin_session(
 
 
 def send_begin(connection: Connection) -> None:
-    """Begin a transaction where the driver does not: on all engines but PostgreSQL.
+    """Begin a transaction; no driver does so by itself, see `engine_options`.
 
     Sessions do this by themselves. On a connection of its own a statement stands alone unless
     this was called: a listener to the engine's `begin` would do it everywhere, and make every
     statement on every engine 20 us dearer.
     """
-    if connection.dialect.name != "postgresql":
-        is_sqlite = connection.dialect.name == "sqlite"
-        writes = is_sqlite and connection.get_execution_options().get(WRITES, False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-
-@lru_cache(maxsize=8)
-def for_single_statements(engine: Engine) -> Engine:
-    """Return a view of `engine`, with the same connections, for statements that stand alone.
-
-    PostgreSQL spares two round trips to the server; the others begin nothing by themselves.
-    """
-    if engine.dialect.name != "postgresql":
-        return engine
-    return engine.execution_options(isolation_level="AUTOCOMMIT")
+    is_sqlite = connection.dialect.name == "sqlite"
+    writes = is_sqlite and connection.get_execution_options().get(WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

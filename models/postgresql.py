@@ -1,6 +1,5 @@
 """Connections to PostgreSQL; loaded only where DATABASE_URL asks for them."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import psycopg
@@ -22,7 +21,10 @@ class PostgresqlConnection(
     psycopg.Connection[tuple[Any, ...]],  # Any: rows of any statement
     ServerConnection,
 ):
-    """A connection on which no wait is endless."""
+    """A connection on which no wait is endless.
+
+    A statement stands alone until BEGIN is sent.
+    """
 
     limit_seconds: float | None = None
 
@@ -43,6 +45,7 @@ class PostgresqlConnection(
             statement_timeout=f"{STATEMENT_SECONDS}s",
             lock_timeout=f"{LOCK_WAIT_SECONDS}s",
             idle_in_transaction_session_timeout=f"{IDLE_TRANSACTION_SECONDS}s",
+            default_transaction_isolation="read committed",
             timezone="UTC",
         )
         self.limit_seconds = STATEMENT_SECONDS + ANSWER_MARGIN_SECONDS
@@ -59,7 +62,7 @@ class PostgresqlConnection(
     def is_alive(self) -> bool:
         """Tell whether the server answers on this connection."""
         try:
-            self._outside_transaction("SELECT 1", ())
+            self.execute(b"SELECT 1")
         except psycopg.Error:
             return False
         return True
@@ -67,12 +70,7 @@ class PostgresqlConnection(
     def _set(self, **values: str) -> None:
         calls = ", ".join(["set_config(%s, %s, false)"] * len(values))
         words = [word for pair in values.items() for word in pair]
-        self._outside_transaction(f"SELECT {calls}", words)
-
-    def _outside_transaction(self, statement: str, values: Sequence[str]) -> None:
-        self.autocommit = True
-        self.execute(statement.encode(), values)
-        self.autocommit = False
+        self.execute(f"SELECT {calls}".encode(), words)
 
 
 def connect(*arguments: Any, **named: Any) -> PostgresqlConnection:

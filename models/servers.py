@@ -41,6 +41,7 @@ POSTGRESQL_ARGUMENTS: dict[str, object] = {
     "connect_timeout": CONNECT_SECONDS,
     "client_encoding": "utf8",
     "application_name": "relevo",
+    "autocommit": True,
     "keepalives_idle": 30,
     "keepalives_interval": 5,
     "keepalives_count": 3,

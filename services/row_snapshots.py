@@ -44,7 +44,7 @@ from models.types import UtcDateTime
 ROWS_AT_ONCE = 500
 SNAPSHOTS = {
     "sqlite": ("BEGIN",),
-    "postgresql": ("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",),
+    "postgresql": ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",),
     "mysql": (
         # Otherwise the server gives up after a minute on a reader that takes nothing.
         "SET SESSION net_write_timeout = 3600",
@@ -52,7 +52,7 @@ SNAPSHOTS = {
         "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
     ),
 }
-"""What makes the present transaction see one moment, and change nothing."""
+"""What begins a transaction that sees one moment, and changes nothing."""
 
 
 AnyType = TypeEngine[Any]

@@ -15,7 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import UpdateBase
 
-from models.engine import CONNECTED, WRITES, db, for_single_statements, send_begin
+from models.engine import CONNECTED, WRITES, db, send_begin
 from models.kept import kept
 from models.servers import error_code, lift_limits
 
@@ -80,12 +80,12 @@ def single_statements() -> Iterator[Connection]:
         yield db.session.connection()
     elif kept.is_wanted:
         try:
-            yield kept.connection or kept.take(for_single_statements(db.engine))
+            yield kept.connection or kept.take(db.engine)
         except DBAPIError:
             kept.close()
             raise
     else:
-        with for_single_statements(db.engine).connect() as connection:
+        with db.engine.connect() as connection:
             yield connection
 
 
@@ -95,7 +95,7 @@ def first_rows(statement: Executable, values: Mapping[str, object]) -> Sequence[
     It spares asking the connection whether it is alive. Any: the reader knows the columns.
     """
     if kept.is_wanted and not is_open():
-        return kept.first(for_single_statements(db.engine), statement, values)
+        return kept.first(db.engine, statement, values)
     with single_statements() as connection:
         return connection.execute(statement, values).all()
 
@@ -120,7 +120,7 @@ def keeping_connection() -> Iterator[None]:
     It goes back to the pool at the end, before a session takes one, and before any wait; one to
     SQLite stays with the thread.
     """
-    kept.begin(for_single_statements(db.engine))
+    kept.begin(db.engine)
     try:
         yield
     finally:
