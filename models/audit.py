@@ -29,7 +29,7 @@ class AuditEvent(Base):
     address: Mapped[str | None] = mapped_column(String(45))
     request_id: Mapped[str | None] = mapped_column(String(64))
     action: Mapped[str] = mapped_column(String(64), index=True)
-    target_type: Mapped[str] = mapped_column(String(32), index=True)
+    target_type: Mapped[str] = mapped_column(String(32))
     target_id: Mapped[str] = mapped_column(String(255), index=True)
     site_id: Mapped[int | None] = mapped_column(index=True)
     before: Mapped[dict[str, object] | None] = mapped_column(JSON(none_as_null=True))
@@ -54,8 +54,8 @@ class OutboxEvent(Base):
 
     id: Mapped[int] = mapped_column(_BIG_ID, primary_key=True)
     at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
-    topic: Mapped[str] = mapped_column(String(64), index=True)
-    site_id: Mapped[int | None] = mapped_column(index=True)
+    topic: Mapped[str] = mapped_column(String(64))
+    site_id: Mapped[int | None]
     user_id: Mapped[int | None]
     payload: Mapped[dict[str, object]] = mapped_column(JSON)
     delivered_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)

@@ -63,11 +63,11 @@ class Promotion(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     site_id: Mapped[int] = mapped_column(ForeignKey("sites.id", ondelete="CASCADE"))
     environment_id: Mapped[int | None] = mapped_column(
-        ForeignKey("environments.id", ondelete="SET NULL"), index=True
+        ForeignKey("environments.id", ondelete="SET NULL")
     )
     number: Mapped[int]
     kind: Mapped[PromotionKind] = mapped_column(enum_column(PromotionKind))
-    state: Mapped[PromotionState] = mapped_column(enum_column(PromotionState), index=True)
+    state: Mapped[PromotionState] = mapped_column(enum_column(PromotionState))
     phase: Mapped[str | None] = mapped_column(String(32))
     result: Mapped[PromotionResult | None] = mapped_column(enum_column(PromotionResult))
     slot: Mapped[int | None]

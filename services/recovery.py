@@ -106,9 +106,14 @@ def recover_all() -> list[Finding]:
 
 
 def _moving() -> set[tuple[int, str]]:
-    """Return site and name of the environments that a promotion is marked to be moving."""
+    """Return site and name of the environments that a promotion is marked to be moving.
+
+    UNIQUE(environment_id, slot) finds them by way of the environments, in a history of any length.
+    """
     rows = db.session.execute(
-        select(Promotion.site_id, Promotion.to_environment).where(Promotion.slot == RUNNING_SLOT)
+        select(Promotion.site_id, Promotion.to_environment)
+        .join(Environment, Environment.id == Promotion.environment_id)
+        .where(Promotion.slot == RUNNING_SLOT)
     )
     return {(row.site_id, row.to_environment) for row in rows}
 
@@ -212,7 +217,8 @@ def pending() -> int:
 def _running() -> list[tuple[int, str, str]]:
     rows = db.session.execute(
         select(Promotion.id, Site.slug, Promotion.to_environment)
-        .join(Promotion, Promotion.site_id == Site.id)
+        .join(Site, Site.id == Promotion.site_id)
+        .join(Environment, Environment.id == Promotion.environment_id)
         .where(Promotion.slot == RUNNING_SLOT)
     )
     return [(row.id, row.slug, row.to_environment) for row in rows]
