@@ -12,9 +12,10 @@ from limits import parse
 from limits.errors import StorageError
 
 from core.rate_storage import SqliteStorage
-from core.redis_link import RedisDownError, RedisLink, redis_link
+from core.redis_link import RedisDownError, redis_link
 from core.settings import current_settings
 from core.shared_rates import SharedRates
+from core.strides import Strides
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +49,9 @@ def hit(key: str, rate: str) -> RateState:
     """
     window = _window(rate)
     try:
-        count, resets_at = _count(f"{window.prefix}{key}", window.seconds)
+        settings = current_settings()
+        strides = _strides(settings.redis_url, settings.data_dir)
+        count, resets_at = strides.hit(f"{window.prefix}{key}", window.seconds, window.amount)
     except StorageError:
         logger.warning("calls cannot be counted", exc_info=True)
         count, resets_at = 0, time.time() + window.seconds
@@ -60,23 +63,20 @@ def hit(key: str, rate: str) -> RateState:
     )
 
 
-def _count(name: str, window_seconds: int) -> tuple[int, float]:
+@lru_cache(maxsize=8)
+def _strides(redis_url: str | None, data_dir: Path) -> Strides:
     """Count in Redis if there is one; while it is down each node counts for itself."""
-    settings = current_settings()
-    if settings.redis_url is not None:
+    here = SqliteStorage(path=data_dir / FILE, wrap_exceptions=True)
+    if redis_url is None:
+        return Strides(here.hit)
+    shared = SharedRates(redis_link(redis_url))
+
+    def ask(key: str, window_seconds: int, amount: int) -> tuple[int, float]:
         with suppress(RedisDownError):
-            return _shared_rates(redis_link(settings.redis_url)).hit(name, window_seconds)
-    return _sqlite_storage(settings.data_dir).hit(name, window_seconds)
+            return shared.hit(key, window_seconds, amount)
+        return here.hit(key, window_seconds, amount)
 
-
-@lru_cache(maxsize=8)
-def _shared_rates(link: RedisLink) -> SharedRates:
-    return SharedRates(link)
-
-
-@lru_cache(maxsize=8)
-def _sqlite_storage(data_dir: Path) -> SqliteStorage:
-    return SqliteStorage(path=data_dir / FILE, wrap_exceptions=True)
+    return Strides(ask)
 
 
 @lru_cache(maxsize=64)

@@ -14,10 +14,10 @@ from models.servers import answering_soon, unasked
 class KeptConnection(threading.local):
     """The connection of a thread's last single statement, for its next one.
 
-    Taking one from the pool and giving it back costs as much as a statement does. It is kept only
-    where somebody will let go of it, and never beside the connection of a session. One of SQLite
-    is an open file that holds nothing back between two statements, so the thread keeps it for
-    the next call too.
+    Taking one from the pool and giving it back costs as much as a statement does. It holds nothing
+    back between two statements, so the thread keeps it for the next call too. It is kept only
+    where somebody will let go of it. On servers, where connections are few, it goes back before
+    the thread waits or takes one for a session.
     """
 
     is_wanted = False
@@ -40,16 +40,15 @@ class KeptConnection(threading.local):
         A connection that is dead, or silent for as long as one waits for that, is replaced
         unnoticed, and all that are as old with it. Any: the reader knows the columns.
         """
-        if self.connection is None:
-            try:
-                with unasked():
-                    connection = self.take(engine)
-                with answering_soon(connection):
-                    return connection.execute(statement, values).all()
-            except DBAPIError as error:
-                self.close()
-                if not error.connection_invalidated:
-                    raise
+        try:
+            with unasked():
+                connection = self.take(engine)
+            with answering_soon(connection):
+                return connection.execute(statement, values).all()
+        except DBAPIError as error:
+            self.close()
+            if not error.connection_invalidated:
+                raise
         return self.take(engine).execute(statement, values).all()
 
     def begin(self, engine: Engine) -> None:
@@ -57,6 +56,10 @@ class KeptConnection(threading.local):
         self.is_wanted, self.known = True, None
         if self.connection is not None and self._pool is not engine.pool:
             self.close()
+
+    def rest(self) -> None:
+        """End a call; what was found out is good for no other."""
+        self.is_wanted, self.known = False, None
 
     def let_go(self) -> None:
         """Give the connection back to the pool, if somebody else could need it."""

@@ -4,6 +4,7 @@ from typing import Any
 
 import psycopg
 from psycopg.abc import RV, PQGen
+from psycopg.pq import TransactionStatus
 
 from core.clock import monotonic
 from models.servers import (
@@ -37,6 +38,11 @@ class PostgresqlConnection(
             if limit is not None and monotonic() - started >= limit:
                 self.close()
             raise
+
+    def rollback(self) -> None:
+        """Roll back what was begun, if anything was."""
+        if self.pgconn.transaction_status != TransactionStatus.IDLE:
+            super().rollback()
 
     def prepare(self) -> None:
         """Limit what the server does for us, and for how long."""

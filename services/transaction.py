@@ -117,15 +117,14 @@ def reading() -> Iterator[Connection]:
 def keeping_connection() -> Iterator[None]:
     """Let the single statements of one call share a connection.
 
-    It goes back to the pool at the end, before a session takes one, and before any wait; one to
-    SQLite stays with the thread.
+    It stays with the thread for its next call. One to a server goes back to the pool before a
+    session takes one, and before any wait.
     """
     kept.begin(db.engine)
     try:
         yield
     finally:
-        kept.is_wanted = False
-        kept.let_go()
+        kept.rest()
 
 
 @contextmanager
