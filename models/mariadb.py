@@ -83,4 +83,4 @@ class MariadbConnection(pymysql.connections.Connection, ServerConnection):
 
 def connect(*arguments: Any, **named: Any) -> MariadbConnection:
     """Open a connection; Any: whatever the URL and the driver need."""
-    return MariadbConnection(*arguments, **named)
+    return MariadbConnection(*arguments, **{**named, "autocommit": True})

@@ -81,4 +81,4 @@ class PostgresqlConnection(
 
 def connect(*arguments: Any, **named: Any) -> PostgresqlConnection:
     """Open a connection; Any: whatever the URL and the driver need."""
-    return PostgresqlConnection.connect(*arguments, **named)
+    return PostgresqlConnection.connect(*arguments, **{**named, "autocommit": True})

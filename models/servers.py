@@ -41,7 +41,6 @@ POSTGRESQL_ARGUMENTS: dict[str, object] = {
     "connect_timeout": CONNECT_SECONDS,
     "client_encoding": "utf8",
     "application_name": "relevo",
-    "autocommit": True,
     "keepalives_idle": 30,
     "keepalives_interval": 5,
     "keepalives_count": 3,
@@ -52,7 +51,6 @@ MARIADB_ARGUMENTS: dict[str, object] = {
     "write_timeout": STATEMENT_SECONDS,
     "charset": "utf8mb4",
     "collation": "utf8mb4_bin",
-    "autocommit": True,
     # A hostile server may ask for any file of ours; never answer.
     "local_infile": False,
 }

@@ -42,6 +42,8 @@ class Proxy:
             return
         self._flows.set()
         if mode is Mode.REFUSE:
+            # Closing alone leaves it listening for as long as the other thread waits at it.
+            self._listener.shutdown(socket.SHUT_RDWR)
             self._listener.close()
             self.cut()
         elif self._listener.fileno() < 0:
