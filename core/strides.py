@@ -58,5 +58,9 @@ class Strides:
         with self._lock:
             if len(self._known) >= MOST_KEYS:
                 self._known.clear()
-            self._known[key] = _Known(count, ends_at, now)
+            newer = self._known.get(key)
+            if newer is not None and now < newer.ends_at:  # another thread asked meanwhile too
+                self._known[key] = _Known(max(count, newer.count), ends_at, now, newer.here)
+            else:
+                self._known[key] = _Known(count, ends_at, now)
         return count, ends_at

@@ -73,6 +73,22 @@ def test_no_call_is_lost_between_threads() -> None:
     assert process.hit("a", 60, 10)[0] == shared.count == 2_001
 
 
+def test_what_others_counted_while_one_asks_is_kept() -> None:
+    shared = Shared()
+
+    def slow(key: str, window_seconds: int, amount: int) -> tuple[int, float]:
+        answer = shared.hit(key, window_seconds, amount)
+        if shared.asked == 1:
+            for _ in range(3):  # they ask, and count on, before this answer is back
+                process.hit("a", 60, 10_000)
+        return answer
+
+    process = Strides(slow)
+    process.hit("a", 60, 10_000)
+
+    assert process.hit("a", 60, 10)[0] == shared.count == 5
+
+
 def test_what_is_owed_to_a_window_that_ended_is_not_brought_into_the_next(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
