@@ -27,9 +27,12 @@ class Upload(StrEnum):
     ARCHIVE = "archive"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Operation:
-    """One operation; see `api.endpoint.endpoint` for the meaning of each part."""
+    """One operation, equal to no other one.
+
+    `api.endpoint.endpoint` says what each part means.
+    """
 
     summary: str
     description: str = ""

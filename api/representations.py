@@ -1,7 +1,8 @@
 """What a handler's value looks like on the wire: JSON, CSV, tags and locations."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -72,7 +73,7 @@ def choose_media_type(operation: Operation) -> str:
         NotAcceptableError: Accept excludes all of them.
     """
     offered = _offered(operation)
-    accept = request.headers.get("Accept")
+    accept = request_ctx.request.environ.get("HTTP_ACCEPT")
     if not offered or accept is None or accept == "*/*":
         return offered[0] if offered else JSON_TYPE
     chosen = request.accept_mimetypes.best_match(offered)
@@ -81,13 +82,15 @@ def choose_media_type(operation: Operation) -> str:
     return chosen
 
 
-def _offered(operation: Operation) -> list[str]:
+@cache
+def _offered(operation: Operation) -> Sequence[str]:
+    """Return the media types an operation has; worked out once for each."""
     if operation.produces is not None:
-        return [] if operation.produces == "*/*" else [operation.produces]
+        return () if operation.produces == "*/*" else (operation.produces,)
     schemas = [operation.response, *operation.statuses.values()]
     if all(schema is None for schema in schemas):
-        return []
-    return [JSON_TYPE, CSV_TYPE] if operation.csv else [JSON_TYPE]
+        return ()
+    return (JSON_TYPE, CSV_TYPE) if operation.csv else (JSON_TYPE,)
 
 
 def render(operation: Operation, result: object) -> WerkzeugResponse:

@@ -17,6 +17,7 @@ from core.settings import Settings
 GOODBYE_SECONDS = 2.0
 GIVE_WAY_SECONDS = 0.001
 ANNOUNCE_BODY = ("CONTENT-LENGTH", "TRANSFER-ENCODING")
+NOTICE_SECONDS = 0.5
 DRAIN_BYTES = 64 * 1024
 
 
@@ -55,6 +56,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
     """
 
     _stop_at: float | None = None
+    _next_notice_at = 0.0
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -122,6 +124,13 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
         if keepalive and not announces_body(conn.parser.mesg):
             return True
         return bool(super()._keepalive_after(conn, keepalive))
+
+    def notify(self) -> None:
+        """Tell the arbiter that the loop turns: now and then, not with every turn."""
+        now = monotonic()
+        if now >= self._next_notice_at:
+            self._next_notice_at = now + NOTICE_SECONDS
+            super().notify()
 
     def finish_request(self, conn: Any, fs: Any) -> None:
         """Go on with a connection; what is not there yet has its own time, not keep-alive's."""

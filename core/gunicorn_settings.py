@@ -62,8 +62,10 @@ def common_settings(settings: Settings) -> dict[str, object]:
         "limit_request_fields": 100,
         # More than any token: the application refuses those that are too long, in its own form.
         "limit_request_field_size": 64 * 1024,
-        # The application counts proxies itself (TRUSTED_PROXIES); gunicorn believes nobody.
-        "forwarded_allow_ips": "",
+        # The application counts proxies itself (TRUSTED_PROXIES). gunicorn believes no header, so
+        # it need not work out with each request whose headers it would believe.
+        "forwarded_allow_ips": "*",
+        "http_protocols": "h1",
         "secure_scheme_headers": {},
         "forwarder_headers": "",
         "header_map": "drop",

@@ -41,8 +41,10 @@ class KeptConnection(threading.local):
         unnoticed, and all that are as old with it. Any: the reader knows the columns.
         """
         try:
-            with unasked():
-                connection = self.take(engine)
+            connection = self.connection
+            if connection is None:
+                with unasked():
+                    connection = self.take(engine)
             with answering_soon(connection):
                 return connection.execute(statement, values).all()
         except DBAPIError as error:

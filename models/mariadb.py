@@ -31,7 +31,9 @@ class MariadbConnection(pymysql.connections.Connection, ServerConnection):
 
     @limit_seconds.setter
     def limit_seconds(self, value: float | None) -> None:
+        # The driver sets the socket anew, with a system call, wherever the two differ.
         self._read_timeout: float | None = value
+        self._write_timeout: float | None = value
 
     def rollback(self) -> None:
         """Roll back what was begun; where nothing was, the server need not hear of it.

@@ -48,7 +48,7 @@ POSTGRESQL_ARGUMENTS: dict[str, object] = {
 MARIADB_ARGUMENTS: dict[str, object] = {
     "connect_timeout": HANDSHAKE_SECONDS,
     "read_timeout": HANDSHAKE_SECONDS,
-    "write_timeout": STATEMENT_SECONDS,
+    "write_timeout": HANDSHAKE_SECONDS,
     "charset": "utf8mb4",
     "collation": "utf8mb4_bin",
     # A hostile server may ask for any file of ours; never answer.

@@ -226,6 +226,11 @@ def require_held(
     _require(_held(actor, roles), scopes)
 
 
+def holds_everywhere(*, actor: Actor, scopes: tuple[str, ...]) -> bool:
+    """Tell whether the actor holds `scopes` on every site it may see, whatever its roles there."""
+    return actor.sees_all_sites and _held(actor, ()).issuperset(scopes)
+
+
 def _held(actor: Actor, roles: Iterable[Collection[str] | None]) -> frozenset[str]:
     """Return the scopes of the global role and of site roles, within the credential's limits."""
     held = set(actor.role_scopes) if actor.sees_all_sites else set()

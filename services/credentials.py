@@ -19,7 +19,6 @@ from models.engine import Base
 from models.roles import Role
 from models.sessions import UserSession
 from models.tokens import ApiToken, token_sites
-from models.types import UtcDateTime
 from models.users import User
 from services.actors import Actor, Via
 from services.permissions import GLOBAL_SCOPES
@@ -80,7 +79,6 @@ _GOOD_SESSION = (
         _sessions.c.public_id == bindparam("wanted"),
         _sessions.c.user_id == bindparam("user"),
         _sessions.c.revoked_at.is_(None),
-        _sessions.c.expires_at > bindparam("now", type_=UtcDateTime()),
         _users.c.is_active.is_(True),
         _users.c.token_version == bindparam("version"),
         or_(_roles.c.requires_totp.is_(False), _users.c.totp_confirmed_at.is_not(None)),
@@ -133,9 +131,9 @@ def actor_for_session(
     now = utc_now()
     good = first_rows(
         _GOOD_SESSION,
-        {"wanted": session_public_id, "user": user_id, "version": token_version, "now": now},
+        {"wanted": session_public_id, "user": user_id, "version": token_version},
     )
-    if good:
+    if good and good[0].expires_at > now:
         return _session_actor(good[0], user_id, now, address, request_id)
     with single_statements() as connection:
         row = connection.execute(_SESSION, {"wanted": session_public_id}).one_or_none()
