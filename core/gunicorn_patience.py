@@ -12,6 +12,7 @@ from gunicorn.workers.gthread import _DEFER, ThreadWorker
 
 from core.clock import monotonic
 from core.gunicorn_arrival import Arrival, Arriving, PacedSocket
+from core.gunicorn_threads import Threads
 from core.settings import Settings
 
 GOODBYE_SECONDS = 2.0
@@ -46,6 +47,10 @@ def configure(settings: Settings) -> None:
     patience.seconds = settings.client_seconds
     patience.bytes_per_second = settings.client_bytes_per_second
     patience.small_body_bytes = settings.max_json_bytes
+
+
+def _wake() -> None:
+    """Do nothing: the loop has turned, which is all one wanted."""
 
 
 class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
@@ -91,6 +96,24 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
         if self.nr_conns >= self.cfg.threads:
             sleep(GIVE_WAY_SECONDS)
         super().accept(listener)
+
+    def run(self) -> None:
+        """Turn the loop until the end, and whatever that is, let the threads end too."""
+        try:
+            super().run()
+        finally:
+            self.tpool.shutdown()
+
+    def get_thread_pool(self) -> Threads:
+        """Return threads that do not wake the loop for nothing."""
+        return Threads(self.cfg.threads, work=self.handle, ring=self._ring)
+
+    def enqueue_req(self, conn: Any) -> None:
+        """Give a connection to a thread; `murder_pending` goes on with it."""
+        self.tpool.put(conn)
+
+    def _ring(self) -> None:
+        self.method_queue.defer(_wake)
 
     def handle(self, conn: Any) -> Any:
         """Answer a request that is there; give the connection back when it is not."""
@@ -180,7 +203,13 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
         conn.close()
 
     def murder_pending(self) -> None:
-        """Close what waited long enough; a worker that stops waits as long as for keep-alive."""
+        """Go on with what the threads have answered, and close what waited long enough.
+
+        gunicorn calls it with each turn of its loop. A worker that stops waits for those that sent
+        nothing as long as for keep-alive.
+        """
+        for conn, outcome in self.tpool.take_finished():
+            self.finish_request(conn, outcome)
         now = monotonic()
         while self._leaving and self._leaving[0].timeout <= now:
             self._leave(self._leaving[0])
