@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from flask import Response, request
 from flask.globals import request_ctx
 from marshmallow import Schema, ValidationError
+from werkzeug.datastructures import ImmutableMultiDict, MultiDict
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from api import conditional, csv, idempotency, rate_limit
@@ -54,6 +55,7 @@ class _NoFields(Schema):
 
 
 _NO_FIELDS = _NoFields()
+_NO_ARGUMENTS: MultiDict[str, str] = ImmutableMultiDict()
 
 
 def endpoint(
@@ -243,7 +245,8 @@ def _load(operation: Operation) -> tuple[dict[str, Any], object]:
     elif asked.method in METHODS_WITH_BODY:
         raw = read_json(asked, max_bytes=current_settings().max_json_bytes)
         body, errors = _load_body(operation.body or _NO_FIELDS, raw)
-    query, query_errors = load_query(operation.query, asked.args)
+    given = asked.args if asked.query_string else _NO_ARGUMENTS
+    query, query_errors = load_query(operation.query, given)
     refuse([*query_errors, *errors])
     arguments: dict[str, Any] = {"body": body, "query": query}
     if operation.paging is not None:

@@ -40,14 +40,20 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Reader | None:
-        """Read SQLite's text in one call; times are what lists have most of."""
+        """Read what has no zone in one call; times are what lists have most of."""
         if dialect.name == "sqlite":
             return _from_text
+        if dialect.name == "mysql":
+            return _from_naive
         return super().result_processor(dialect, coltype)
 
 
 def _from_text(value: str | None) -> datetime | None:
     return None if value is None else datetime.fromisoformat(f"{value}+00:00")
+
+
+def _from_naive(value: datetime | None) -> datetime | None:
+    return None if value is None else value.replace(tzinfo=UTC)
 
 
 def enum_column(kind: type[StrEnum]) -> Enum:

@@ -228,7 +228,7 @@ def require_held(
 
 def holds_everywhere(*, actor: Actor, scopes: tuple[str, ...]) -> bool:
     """Tell whether the actor holds `scopes` on every site it may see, whatever its roles there."""
-    return actor.sees_all_sites and _held(actor, ()).issuperset(scopes)
+    return actor.sees_all_sites and all(actor.holds(scope) for scope in scopes)
 
 
 def _held(actor: Actor, roles: Iterable[Collection[str] | None]) -> frozenset[str]:

@@ -51,7 +51,7 @@ class Actor:
 
     def holds(self, scope: str) -> bool:
         """Tell whether the actor holds `scope` everywhere."""
-        return scope in self.limit(self.role_scopes)
+        return scope in self.role_scopes and self._lets_through(scope)
 
     def require(self, *scopes: str) -> None:
         """Refuse unless the actor holds all of `scopes` everywhere.
@@ -69,10 +69,16 @@ class Actor:
         Rights on a single site come from memberships, so scopes that site roles can carry pass
         here and are decided where the site is known.
         """
-        could = self.limit(self.role_scopes | SITE_SCOPES)
-        missing = [scope for scope in scopes if scope not in could]
+        missing = [scope for scope in scopes if not self._could_hold(scope)]
         if missing:
             raise ForbiddenError.missing_scopes(required=scopes, missing=missing)
+
+    def _could_hold(self, scope: str) -> bool:
+        could = scope in self.role_scopes or scope in SITE_SCOPES
+        return could and self._lets_through(scope)
+
+    def _lets_through(self, scope: str) -> bool:
+        return self.token_scopes is None or scope in self.token_scopes
 
 
 def system_actor(request_id: str | None = None) -> Actor:
