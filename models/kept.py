@@ -22,19 +22,18 @@ class KeptConnection(threading.local):
 
     is_wanted = False
     connection: Connection | None = None
+    _engine: Engine  # of the call; is_wanted says whether there is one
     _pool: Pool | None = None
     known: tuple[Any, ...] | None = None  # Any: it is the reader's
     """What was read for the door of a call, for the service behind it; forgotten with each wait."""
 
-    def take(self, engine: Engine) -> Connection:
+    def take(self) -> Connection:
         """Return the connection that is kept, a new one where there is none."""
         if self.connection is None:
-            self.connection, self._pool = engine.connect(), engine.pool
+            self.connection, self._pool = self._engine.connect(), self._engine.pool
         return self.connection
 
-    def first(
-        self, engine: Engine, statement: Executable, values: Mapping[str, object]
-    ) -> Sequence[Row[Any]]:
+    def first(self, statement: Executable, values: Mapping[str, object]) -> Sequence[Row[Any]]:
         """Read with the first statement of a call, which is its connection's sign of life too.
 
         A connection that is dead, or silent for as long as one waits for that, is replaced
@@ -44,18 +43,18 @@ class KeptConnection(threading.local):
             connection = self.connection
             if connection is None:
                 with unasked():
-                    connection = self.take(engine)
+                    connection = self.take()
             with answering_soon(connection):
                 return connection.execute(statement, values).all()
         except DBAPIError as error:
             self.close()
             if not error.connection_invalidated:
                 raise
-        return self.take(engine).execute(statement, values).all()
+        return self.take().execute(statement, values).all()
 
     def begin(self, engine: Engine) -> None:
         """Keep from now on; what was kept of another pool, or of one disposed of, is closed."""
-        self.is_wanted, self.known = True, None
+        self.is_wanted, self.known, self._engine = True, None, engine
         if self.connection is not None and self._pool is not engine.pool:
             self.close()
 

@@ -17,7 +17,7 @@ from services import access
 from services.actors import Actor
 from services.paging import Page, PageRequest, matching, ordering
 from services.site_views import SiteView, url_maker
-from services.site_visibility import KNOWN_JOINED, about, roles, sites, visible, with_roles
+from services.site_visibility import KNOWN_JOINED, about, limits, roles, sites, visible, with_roles
 from services.transaction import single_statements
 
 AnyRow = Row[*tuple[Any, ...]]  # Any: many columns, read by name
@@ -60,8 +60,9 @@ def get_view(*, actor: Actor, slug: str) -> SiteView:
     scopes = ("sites:read",)
     is_held = access.holds_everywhere(actor=actor, scopes=scopes)
     statement = _single(is_held, actor.sees_all_sites, actor.token_site_ids is not None)
+    about_actor = limits(actor=actor) if is_held else about(actor=actor)
     with single_statements() as connection:
-        rows = connection.execute(statement, {**about(actor=actor), "slug": slug}).all()
+        rows = connection.execute(statement, {**about_actor, "slug": slug}).all()
     if not rows:
         raise NotFoundError("There is no such site, or you may not see it.")
     if not is_held:

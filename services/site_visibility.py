@@ -50,7 +50,10 @@ def visible(
 
 def about(*, actor: Actor) -> dict[str, object]:
     """Return the parameters of all these parts."""
-    limits = actor.token_site_ids
-    return {"user": actor.user_id, "now": utc_now()} | (
-        {} if limits is None else {"sites": sorted(limits)}
-    )
+    return {"user": actor.user_id, "now": utc_now(), **limits(actor=actor)}
+
+
+def limits(*, actor: Actor) -> dict[str, object]:
+    """Return the parameters of what is visible to an actor that sees all sites."""
+    listed = actor.token_site_ids
+    return {} if listed is None else {"sites": sorted(listed)}

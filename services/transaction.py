@@ -80,7 +80,7 @@ def single_statements() -> Iterator[Connection]:
         yield db.session.connection()
     elif kept.is_wanted:
         try:
-            yield kept.connection or kept.take(db.engine)
+            yield kept.connection or kept.take()
         except DBAPIError:
             kept.close()
             raise
@@ -95,7 +95,7 @@ def first_rows(statement: Executable, values: Mapping[str, object]) -> Sequence[
     It spares asking the connection whether it is alive. Any: the reader knows the columns.
     """
     if kept.is_wanted and not is_open():
-        return kept.first(db.engine, statement, values)
+        return kept.first(statement, values)
     with single_statements() as connection:
         return connection.execute(statement, values).all()
 
