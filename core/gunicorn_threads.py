@@ -24,6 +24,11 @@ class Outcome:
         self._value = value
         self._error = error
 
+    @property
+    def is_the_last(self) -> bool:
+        """Whether nothing more comes on this connection: its client may wait for the end."""
+        return self._error is not None or not self._value
+
     def cancelled(self) -> bool:
         """Nothing is taken back once it waits for a thread."""
         return False
@@ -43,8 +48,9 @@ class Threads:
     """A fixed number of threads before a loop.
 
     As long as one of them has nothing to do, the loop is told of each connection that was
-    answered. When all are busy it is told when one has found nothing more to do, or sees it when
-    it wakes for another reason: a thread that could answer what comes next there is not free.
+    answered, and always of those to be closed. When all are busy it is told of the others when one
+    has found nothing more to do, or sees them when it wakes for another reason: a thread that could
+    answer what comes next there is not free.
     """
 
     def __init__(self, count: int, *, work: Work, ring: Callable[[], None]) -> None:
@@ -91,6 +97,8 @@ class Threads:
             except BaseException as error:  # noqa: BLE001 - the loop handles it, as with a Future
                 outcome = Outcome(error=error)
             self._finished.append((connection, outcome))
+            if outcome.is_the_last:
+                self._ring()
             del connection, outcome  # or a closed one would live until the next
 
     def _next(self) -> Connection | None:

@@ -11,6 +11,10 @@ from dataclasses import dataclass
 
 STRIDE_SECONDS = 0.1
 """How long a number is believed. A process that is killed forgets what it counted since."""
+KEPT_SHARE = 20
+"""One part in so many of a limit is the most that a process counts here before it asks again."""
+SAME_WINDOW_SECONDS = 0.5
+"""Redis tells how long a window still lasts, so that its end moves a little with each answer."""
 EXACT_UP_TO = 100
 """Limits up to this are always counted call by call."""
 MOST_KEYS = 10_000
@@ -40,8 +44,8 @@ class Strides:
     def hit(self, key: str, window_seconds: int, limit: int) -> tuple[int, float]:
         """Count one call and return the number of calls and the moment at which the window ends.
 
-        From half of the limit on the number is exact. Below it lacks what other processes counted
-        in the last STRIDE_SECONDS.
+        It may lack what other processes have counted and not brought yet: a twentieth of the
+        limit each, and nothing of those that are near it.
         """
         now = time.time()
         owed = 0
@@ -50,17 +54,29 @@ class Strides:
             if known is not None and now < known.ends_at:
                 number = known.count + known.here + 1
                 is_far = limit > EXACT_UP_TO and number < limit / 2
-                if is_far and 0 <= now - known.asked_at < STRIDE_SECONDS:
+                is_little = known.here < limit // KEPT_SHARE
+                if is_far and is_little and 0 <= now - known.asked_at < STRIDE_SECONDS:
                     known.here += 1
                     return number, known.ends_at
                 owed, known.here = known.here, 0
-        count, ends_at = self._ask(key, window_seconds, 1 + owed)
+        try:
+            count, ends_at = self._ask(key, window_seconds, 1 + owed)
+        except BaseException:
+            with self._lock:
+                if known is not None:
+                    known.here += owed
+            raise
         with self._lock:
-            if len(self._known) >= MOST_KEYS:
-                self._known.clear()
-            newer = self._known.get(key)
-            if newer is not None and now < newer.ends_at:  # another thread asked meanwhile too
-                self._known[key] = _Known(max(count, newer.count), ends_at, now, newer.here)
-            else:
-                self._known[key] = _Known(count, ends_at, now)
+            self._learn(key, _Known(count, ends_at, now))
         return count, ends_at
+
+    def _learn(self, key: str, told: _Known) -> None:
+        """Keep what was told, unless another thread was told more meanwhile."""
+        if len(self._known) >= MOST_KEYS:
+            self._known.clear()
+        newer = self._known.get(key)
+        if newer is None or told.ends_at > newer.ends_at + SAME_WINDOW_SECONDS:
+            self._known[key] = told
+        elif told.ends_at > newer.ends_at - SAME_WINDOW_SECONDS:
+            told.count, told.here = max(told.count, newer.count), newer.here
+            self._known[key] = told

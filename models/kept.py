@@ -22,15 +22,23 @@ class KeptConnection(threading.local):
 
     is_wanted = False
     connection: Connection | None = None
+    is_proved = False
+    """Whether the connection has shown in this call that it is alive."""
     _engine: Engine  # of the call; is_wanted says whether there is one
     _pool: Pool | None = None
     known: tuple[Any, ...] | None = None  # Any: it is the reader's
     """What was read for the door of a call, for the service behind it; forgotten with each wait."""
 
     def take(self) -> Connection:
-        """Return the connection that is kept, a new one where there is none."""
+        """Return the connection that is kept, or one from the pool.
+
+        One that was kept from an earlier call goes back first: the pool asks whether it is alive.
+        """
+        if not self.is_proved:
+            self.let_go()
         if self.connection is None:
             self.connection, self._pool = self._engine.connect(), self._engine.pool
+            self.is_proved = True
         return self.connection
 
     def first(self, statement: Executable, values: Mapping[str, object]) -> Sequence[Row[Any]]:
@@ -45,16 +53,18 @@ class KeptConnection(threading.local):
                 with unasked():
                     connection = self.take()
             with answering_soon(connection):
-                return connection.execute(statement, values).all()
+                rows = connection.execute(statement, values).all()
         except DBAPIError as error:
             self.close()
             if not error.connection_invalidated:
                 raise
-        return self.take().execute(statement, values).all()
+            return self.take().execute(statement, values).all()
+        self.is_proved = True
+        return rows
 
     def begin(self, engine: Engine) -> None:
         """Keep from now on; what was kept of another pool, or of one disposed of, is closed."""
-        self.is_wanted, self.known, self._engine = True, None, engine
+        self.is_wanted, self.is_proved, self.known, self._engine = True, False, None, engine
         if self.connection is not None and self._pool is not engine.pool:
             self.close()
 

@@ -33,7 +33,7 @@ class MariadbConnection(pymysql.connections.Connection, ServerConnection):
     def limit_seconds(self, value: float | None) -> None:
         # The driver sets the socket anew, with a system call, wherever the two differ.
         self._read_timeout: float | None = value
-        self._write_timeout: float | None = value
+        self._write_timeout: float = STATEMENT_SECONDS if value is None else value
 
     def rollback(self) -> None:
         """Roll back what was begun; where nothing was, the server need not hear of it.

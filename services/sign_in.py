@@ -16,7 +16,7 @@ from services.passwords import Verdict, hash_password, verify
 from services.sessions import SignedIn, open_session
 from services.throttle import Claim
 from services.totp import accept_code
-from services.transaction import repeatable, single_statements, transaction
+from services.transaction import first_rows, repeatable, transaction
 
 logger = logging.getLogger(__name__)
 
@@ -101,10 +101,7 @@ def _account_of(login: str) -> _Account | None:
         User.is_active,
         User.totp_confirmed_at.is_not(None).label("has_totp"),
     )
-    with single_statements() as connection:
-        rows = connection.execute(
-            select(*columns).where(or_(User.username == name, User.email == name))
-        ).all()
+    rows = first_rows(select(*columns).where(or_(User.username == name, User.email == name)), {})
     found = [_Account(**row._mapping) for row in rows]  # noqa: SLF001  # SQLAlchemy's public name
     return min(found, key=lambda account: account.username != name, default=None)
 

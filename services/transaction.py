@@ -80,7 +80,7 @@ def single_statements() -> Iterator[Connection]:
         yield db.session.connection()
     elif kept.is_wanted:
         try:
-            yield kept.connection or kept.take()
+            yield kept.take()
         except DBAPIError:
             kept.close()
             raise

@@ -92,15 +92,15 @@ def test_while_all_are_busy_the_loop_is_left_alone() -> None:
     held = threading.Event()
     begun = threading.Semaphore(0)
 
-    def wait() -> None:
+    def wait() -> bool:
         begun.release()
-        held.wait(PATIENCE_SECONDS)
+        return held.wait(PATIENCE_SECONDS)
 
     with _loop(1) as loop:
         loop.threads.put(wait)
         begun.acquire()
         for _ in range(50):
-            loop.threads.put(lambda: None)
+            loop.threads.put(lambda: True)
         held.set()
         loop.turn_until(51)
     assert loop.turns == 1, "it was woken for each"
@@ -111,12 +111,25 @@ def test_the_loop_is_told_when_another_thread_is_free() -> None:
     # do: it was faster. Who sent the short one may have sent the next already.
     held, begun = threading.Event(), threading.Event()
 
-    def short() -> None:
-        begun.wait(PATIENCE_SECONDS)
+    def short() -> bool:
+        return begun.wait(PATIENCE_SECONDS)
 
     with _loop(1) as loop:
         loop.threads._idle.add(-1)  # the sibling, which loses every race
         loop.threads.put(short)
+        loop.threads.put(lambda: held.wait(PATIENCE_SECONDS))
+        begun.set()
+        try:
+            loop.turn_until(1)
+        finally:
+            held.set()
+        loop.turn_until(2)
+
+
+def test_the_loop_is_told_at_once_of_a_connection_to_be_closed() -> None:
+    held, begun = threading.Event(), threading.Event()
+    with _loop(1) as loop:
+        loop.threads.put(lambda: begun.wait(PATIENCE_SECONDS) is None)
         loop.threads.put(lambda: held.wait(PATIENCE_SECONDS))
         begun.set()
         try:

@@ -47,6 +47,18 @@ def test_the_call_beyond_the_limit_is_told_exactly() -> None:
     assert sum(number <= 600 for number in numbers) == 600
 
 
+def test_a_process_keeps_little_to_itself() -> None:
+    shared = Shared()
+    gone, other = Strides(shared.hit), Strides(shared.hit)
+    for _ in range(250):  # in one go, and never again
+        gone.hit("a", 60, 600)
+
+    numbers = [other.hit("a", 60, 600)[0] for _ in range(600)]
+
+    passed = 250 + sum(number <= 600 for number in numbers)
+    assert 600 <= passed <= 600 + 600 / strides.KEPT_SHARE
+
+
 def test_small_limits_are_counted_call_by_call() -> None:
     shared = Shared()
     processes = [Strides(shared.hit) for _ in range(3)]
@@ -87,6 +99,36 @@ def test_what_others_counted_while_one_asks_is_kept() -> None:
     process.hit("a", 60, 10_000)
 
     assert process.hit("a", 60, 10)[0] == shared.count == 5
+
+
+def test_what_could_not_be_brought_is_brought_later() -> None:
+    shared = Shared()
+    down = False
+
+    def ask(key: str, window_seconds: int, amount: int) -> tuple[int, float]:
+        if down:
+            raise OSError("the disk is full")
+        return shared.hit(key, window_seconds, amount)
+
+    process = Strides(ask)
+    for _ in range(20):
+        process.hit("a", 60, 10_000)
+    down = True
+    with pytest.raises(OSError, match="full"):
+        process.hit("a", 60, 10)
+    down = False
+
+    assert process.hit("a", 60, 10)[0] == 21
+
+
+def test_a_window_that_ends_while_one_asks_leaves_nothing_to_the_next() -> None:
+    ends = iter([END, END + 60, END + 60])
+    counts = iter([300, 1, 2])
+    process = Strides(lambda *_asked: (next(counts), next(ends)))
+
+    assert process.hit("a", 60, 400)[0] == 300
+    assert process.hit("a", 60, 400)[0] == 1
+    assert process.hit("a", 60, 1)[0] == 2
 
 
 def test_what_is_owed_to_a_window_that_ended_is_not_brought_into_the_next(

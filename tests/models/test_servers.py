@@ -14,7 +14,12 @@ from core.clock import utc_now
 from models.engine import Base, db
 from models.servers import SIGN_OF_LIFE_SECONDS
 from models.tags import Tag
-from services.transaction import first_rows, keeping_connection, transaction
+from services.transaction import (
+    first_rows,
+    keeping_connection,
+    single_statements,
+    transaction,
+)
 from tests.engines import MARIADB, POSTGRESQL, on_engines
 from tests.engines import fresh_url as fresh_url
 from tests.outages.proxy import Proxy, proxy_to
@@ -77,6 +82,23 @@ def test_what_a_call_begins_with_replaces_a_connection_that_was_cut(
     proxy.cut()
 
     assert _read(who) != first
+
+
+@ON_SERVERS
+@pytest.mark.usefixtures("behind")
+def test_any_statement_that_a_call_begins_with_finds_a_connection_that_is_alive(
+    engine_name: str, proxy: Proxy
+) -> None:
+    who = text(f"SELECT {SERVER_SIDE_NAME[engine_name]}")
+    first = _read(who)
+
+    proxy.cut()
+    with keeping_connection(), single_statements() as connection:
+        found = connection.scalar(who)
+        with single_statements() as same:
+            assert same.scalar(who) == found
+
+    assert found != first
 
 
 @ON_SERVERS
