@@ -11,6 +11,7 @@ from typing import Any
 from flask import Flask
 
 import api
+from api.client_socket import client_is_gone
 from config import load_settings
 from core import jobs, logs, restore_marker, waiting
 from core.keys_file import KeysFile
@@ -53,7 +54,12 @@ def create_app(settings: Settings | None = None, *, keys: KeysFile | None = None
     request_gate.connect()
     api.mount(app)
     jobs.register(app, *background.KINDS)
-    waiting.prepare(app, threads=settings.web_threads, per_user=settings.max_listeners_per_user)
+    waiting.prepare(
+        app,
+        threads=settings.web_threads,
+        per_user=settings.max_listeners_per_user,
+        is_abandoned=client_is_gone,
+    )
     _bind_workers(app, settings)
     return app
 

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
+from flask import has_request_context, request
+
 SEND_SECONDS = 10.0
 _GONE = select.POLLRDHUP | select.POLLHUP | select.POLLERR | select.POLLNVAL
 
@@ -26,13 +28,13 @@ class ClientSocket:
 
     def is_gone(self) -> bool:
         """Tell whether the client has closed the connection."""
-        return bool(self._poll(select.POLLRDHUP, seconds=0) & _GONE)
+        return bool(_poll(self._socket, select.POLLRDHUP, seconds=0) & _GONE)
 
     def is_ready(self) -> bool:
         """Wait until something can be sent; False when the client does not read for too long."""
         if self._socket is None:
             return True
-        found = self._poll(select.POLLOUT | select.POLLRDHUP, seconds=SEND_SECONDS)
+        found = _poll(self._socket, select.POLLOUT | select.POLLRDHUP, seconds=SEND_SECONDS)
         return bool(found & select.POLLOUT) and not found & _GONE
 
     def abandon(self) -> None:
@@ -41,11 +43,20 @@ class ClientSocket:
             with suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)
 
-    def _poll(self, events: int, *, seconds: float) -> int:
-        if self._socket is None:
-            return 0
-        if self._socket.fileno() < 0:
-            return select.POLLNVAL
-        poll = select.poll()
-        poll.register(self._socket, events)
-        return sum(found for _descriptor, found in poll.poll(seconds * 1000))
+
+def client_is_gone() -> bool:
+    """Tell whether whoever made the present call has closed the connection; False without one."""
+    found = request.environ.get("gunicorn.socket") if has_request_context() else None
+    if not isinstance(found, socket.socket):
+        return False
+    return bool(_poll(found, select.POLLRDHUP, seconds=0) & _GONE)
+
+
+def _poll(connection: socket.socket | None, events: int, *, seconds: float) -> int:
+    if connection is None:
+        return 0
+    if connection.fileno() < 0:
+        return select.POLLNVAL
+    poll = select.poll()
+    poll.register(connection, events)
+    return sum(found for _descriptor, found in poll.poll(seconds * 1000))

@@ -1,5 +1,6 @@
 """What a handler's value looks like on the wire: JSON, CSV, tags and locations."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -9,6 +10,8 @@ import orjson
 from flask import Response, request
 from flask.globals import request_ctx
 from marshmallow import Schema
+from werkzeug.datastructures import MIMEAccept
+from werkzeug.http import parse_accept_header
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from api.conditional import check_write_conditions, etag_of, is_not_modified
@@ -28,6 +31,11 @@ READ_METHODS = ("GET", "HEAD")
 # Methods after which the thing at the address is what the answer shows.
 TAGGED_METHODS = ("GET", "HEAD", "PATCH", "PUT")
 NEEDS_LOCATION = (201, 202)
+_LENIENCIES = (
+    (re.compile(r";\s*(?!q\s*=)[^;,]*", re.IGNORECASE), ""),
+    (re.compile(r"q\s*=\s*\.", re.IGNORECASE), "q=0."),
+    (re.compile(r"(^|,)\s*\*\s*(?=[;,]|$)"), r"\1*/*"),
+)
 _CONDITIONS = frozenset({"HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH"})
 
 
@@ -76,10 +84,22 @@ def choose_media_type(operation: Operation) -> str:
     accept = request_ctx.request.environ.get("HTTP_ACCEPT")
     if not offered or accept is None or accept == "*/*":
         return offered[0] if offered else JSON_TYPE
-    chosen = request.accept_mimetypes.best_match(offered)
+    if not accept.strip():
+        return offered[0]
+    chosen = request.accept_mimetypes.best_match(offered) or _leniently(accept).best_match(offered)
     if chosen is None:
         raise NotAcceptableError(f"This is available as {' or '.join(offered)}.")
     return chosen
+
+
+def _leniently(accept: str) -> MIMEAccept:
+    """Read what is common but not to the letter: `*` alone, `q=.2`, and `charset`.
+
+    Java asks like that, and many name the charset, which JSON has no choice of (RFC 8259).
+    """
+    for pattern, plain in _LENIENCIES:
+        accept = pattern.sub(plain, accept)
+    return parse_accept_header(accept, MIMEAccept)
 
 
 @cache

@@ -23,8 +23,11 @@ SHARE_OF_PLACES = 4
 class WaitingPlaces:
     """Counts who waits in this process."""
 
-    def __init__(self, limit: int, per_user: int = 0) -> None:
+    def __init__(
+        self, limit: int, per_user: int = 0, is_abandoned: Callable[[], bool] = lambda: False
+    ) -> None:
         self.limit = limit
+        self.is_abandoned = is_abandoned
         self.per_user = per_user or max(1, limit // SHARE_OF_PLACES)
         self._taken = 0
         self._listening = Counter[int]()
@@ -63,15 +66,22 @@ class WaitingPlaces:
                     del self._listening[user_id]
 
 
-def prepare(app: Flask, *, threads: int, per_user: int = 0) -> None:
+def prepare(
+    app: Flask,
+    *,
+    threads: int,
+    per_user: int = 0,
+    is_abandoned: Callable[[], bool] = lambda: False,
+) -> None:
     """Give an application half of its threads as places to wait.
 
     Args:
         app: the application.
         threads: how many each of its processes has.
         per_user: how many places one user may listen on; 0 for a quarter, and one at least.
+        is_abandoned: tells whether nobody is left to hear what the present call waits for.
     """
-    app.extensions[EXTENSION] = WaitingPlaces(threads // 2, per_user)
+    app.extensions[EXTENSION] = WaitingPlaces(threads // 2, per_user, is_abandoned)
 
 
 def waiting_places() -> WaitingPlaces:
@@ -97,7 +107,8 @@ def waiting_place() -> Iterator[bool]:
 def wait_until(is_over: Callable[[], bool], *, seconds: float) -> bool:
     """Ask again and again, ever more rarely, for at most `seconds`; return the last answer.
 
-    Answers at once when it is over already, when nothing is to be waited, or when too many wait.
+    Answers at once when it is over already, when nothing is to be waited, or when too many wait;
+    and within LONGEST_PAUSE_SECONDS when the client has gone, so that its place is free.
     """
     if is_over():
         return True
@@ -110,4 +121,6 @@ def wait_until(is_over: Callable[[], bool], *, seconds: float) -> bool:
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
             if is_over():
                 return True
+            if waiting_places().is_abandoned():
+                return False
     return False

@@ -1,5 +1,6 @@
 """Uploads that take long: 202, a job, and then the same release as a small one would give."""
 
+import socket
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -318,3 +319,23 @@ def _send_once(root: Caller) -> Answer:
 
 def _archive() -> bytes:
     return simple_zip(LARGE)
+
+
+def test_nobody_waits_for_a_client_that_has_gone(root: Caller) -> None:
+    job_id = send(root, LARGE).json["job"]
+
+    def seconds(connection: socket.socket, wait: int) -> float:
+        started = time.monotonic()
+        answer = root.client.get(
+            f"/api/v1/jobs/{job_id}?wait={wait}",
+            headers={"Authorization": f"Bearer {root.credential}"},
+            environ_overrides={"gunicorn.socket": connection},
+        )
+        assert '"state":"queued"' in answer.text
+        return time.monotonic() - started
+
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        assert seconds(ours, 1) >= 1
+        theirs.close()
+        assert seconds(ours, 30) < 10

@@ -136,7 +136,33 @@ def test_json_wins_where_both_are_welcome(filled: Caller) -> None:
     assert get(filled, THINGS, Accept="text/csv;q=0.1, application/json").is_json
 
 
-@pytest.mark.parametrize("accept", ["text/html", "application/json;q=0", "application/xml"])
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "",
+        "application/json; charset=utf-8",
+        "application/json;charset=UTF-8;q=0.8, text/html",
+        "application/json;q=.5",
+        "text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2",
+        "*",
+    ],
+)
+def test_common_ways_of_asking_for_json_are_understood(filled: Caller, accept: str) -> None:
+    answer = get(filled, THINGS, Accept=accept)
+    assert answer.status_code == 200
+    assert answer.is_json
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "text/html",
+        "application/json;q=0",
+        "application/json;charset=utf-8;q=0.0",
+        "application/xml",
+        "image/*;q=.2",
+    ],
+)
 def test_what_cannot_be_given_is_not_acceptable(filled: Caller, accept: str) -> None:
     assert get(filled, THINGS, Accept=accept).status_code == 406
 
