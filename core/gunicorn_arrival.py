@@ -117,8 +117,17 @@ class Arriving:
 
 
 def _readable_bytes(sock: socket.socket) -> int:
+    return _count_of(sock, termios.FIONREAD)
+
+
+def untaken_bytes(sock: socket.socket) -> int:
+    """Return how much of what was sent the client's side has not taken."""
+    return _count_of(sock, termios.TIOCOUTQ)
+
+
+def _count_of(sock: socket.socket, queue: int) -> int:
     found = array.array("i", [0])
-    fcntl.ioctl(sock.fileno(), termios.FIONREAD, found)
+    fcntl.ioctl(sock.fileno(), queue, found)
     return found[0]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from gunicorn.workers.gthread import _DEFER, ThreadWorker
 
 from core.clock import monotonic
-from core.gunicorn_arrival import Arrival, Arriving, PacedSocket
+from core.gunicorn_arrival import Arrival, Arriving, PacedSocket, untaken_bytes
 from core.gunicorn_threads import Threads
 from core.settings import Settings
 
@@ -19,6 +19,8 @@ GOODBYE_SECONDS = 2.0
 GIVE_WAY_SECONDS = 0.001
 ANNOUNCE_BODY = ("CONTENT-LENGTH", "TRANSFER-ENCODING")
 NOTICE_SECONDS = 0.5
+# With a short answer on top of it this fits into what the kernel sends from without waiting.
+UNTAKEN_BYTES = 16 * 1024
 DRAIN_BYTES = 64 * 1024
 
 
@@ -119,6 +121,8 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
         """Answer a request that is there; give the connection back when it is not."""
         if not hasattr(conn, "arriving"):
             self._welcome(conn)
+        elif untaken_bytes(conn.sock) > UNTAKEN_BYTES:
+            return False  # it asks and asks, and would hold the thread that answers
         arriving: Arriving = conn.arriving
         arrival = arriving.look()
         if arrival is Arrival.LATE:

@@ -6,6 +6,8 @@ document is written here.
 
 import json
 import logging
+import socket
+import struct
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from http import HTTPStatus
@@ -104,9 +106,16 @@ class ApiWorker(PatientWorker):
             req.body = RequestBody(req)
         try:
             return bool(super().handle_request(req, conn))
-        except TimeoutError:
+        except (TimeoutError, BlockingIOError):
             logger.info("a client did not take its answer")
             return False
+
+    def _welcome(self, conn: Any) -> None:
+        super()._welcome(conn)
+        # Short answers are sent without looking whether they fit; none of them waits for ever.
+        whole, part = divmod(patience.seconds, 1)
+        limit = struct.pack("ll", int(whole), int(part * 1_000_000))
+        conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """Let gunicorn find status and log line of what it refuses; the answer is ours."""

@@ -30,9 +30,14 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield running
 
 
-def connect(served: Served) -> socket.socket:
+def connect(served: Served, *, receive_bytes: int | None = None) -> socket.socket:
     host, _, port = served.url.removeprefix("http://").partition(":")
-    return socket.create_connection((host, int(port)), timeout=30)
+    connection = socket.socket()
+    connection.settimeout(30)
+    if receive_bytes is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+    connection.connect((host, int(port)))
+    return connection
 
 
 def answer_of(connection: socket.socket) -> bytes:
@@ -156,3 +161,22 @@ def test_an_answer_that_nobody_takes_is_given_up(served: Served) -> None:
         assert requests.get(f"{served.url}/healthz", timeout=25).status_code == 200
     errors = [line for line in served.log.read_text().splitlines() if '"level":"ERROR"' in line]
     assert errors == []
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/docs-assets/swagger-ui-bundle.js", "/openapi.json"])
+def test_clients_that_ask_on_without_taking_their_answers_hold_up_nobody(
+    served: Served, path: str
+) -> None:
+    request = f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    with ExitStack() as stack:
+        greedy = [stack.enter_context(connect(served, receive_bytes=2048)) for _ in range(10)]
+        end = time.monotonic() + 1.5 * PATIENCE_SECONDS
+        while time.monotonic() < end:
+            for connection in greedy:
+                with suppress(OSError):
+                    connection.send(50 * request, socket.MSG_DONTWAIT)
+            time.sleep(0.02)
+
+        answers = [requests.get(f"{served.url}/healthz", timeout=5) for _ in range(8)]
+
+    assert [answer.status_code for answer in answers] == [200] * 8
