@@ -20,15 +20,14 @@ class ClientSocket:
     """The socket of one request, which still belongs to the server."""
 
     def __init__(self, environ: Mapping[str, Any]) -> None:  # Any: WSGI
-        found = environ.get("gunicorn.socket")
-        self._socket: socket.socket | None = found if isinstance(found, socket.socket) else None
+        self._socket = _socket_of(environ)
         if self._socket is not None:
             # Nobody holds a thread for longer than this by not reading what it is sent.
             self._socket.settimeout(SEND_SECONDS)
 
     def is_gone(self) -> bool:
         """Tell whether the client has closed the connection."""
-        return bool(_poll(self._socket, select.POLLRDHUP, seconds=0) & _GONE)
+        return _is_gone(self._socket)
 
     def is_ready(self) -> bool:
         """Wait until something can be sent; False when the client does not read for too long."""
@@ -46,10 +45,16 @@ class ClientSocket:
 
 def client_is_gone() -> bool:
     """Tell whether whoever made the present call has closed the connection; False without one."""
-    found = request.environ.get("gunicorn.socket") if has_request_context() else None
-    if not isinstance(found, socket.socket):
-        return False
-    return bool(_poll(found, select.POLLRDHUP, seconds=0) & _GONE)
+    return has_request_context() and _is_gone(_socket_of(request.environ))
+
+
+def _socket_of(environ: Mapping[str, Any]) -> socket.socket | None:
+    found = environ.get("gunicorn.socket")
+    return found if isinstance(found, socket.socket) else None
+
+
+def _is_gone(connection: socket.socket | None) -> bool:
+    return bool(_poll(connection, select.POLLRDHUP, seconds=0) & _GONE)
 
 
 def _poll(connection: socket.socket | None, events: int, *, seconds: float) -> int:

@@ -81,11 +81,9 @@ def choose_media_type(operation: Operation) -> str:
         NotAcceptableError: Accept excludes all of them.
     """
     offered = _offered(operation)
-    accept = request_ctx.request.environ.get("HTTP_ACCEPT")
-    if not offered or accept is None or accept == "*/*":
+    accept = request_ctx.request.environ.get("HTTP_ACCEPT", "").strip()
+    if not offered or accept in ("", "*/*"):
         return offered[0] if offered else JSON_TYPE
-    if not accept.strip():
-        return offered[0]
     chosen = request.accept_mimetypes.best_match(offered) or _leniently(accept).best_match(offered)
     if chosen is None:
         raise NotAcceptableError(f"This is available as {' or '.join(offered)}.")

@@ -44,8 +44,8 @@ class Strides:
     def hit(self, key: str, window_seconds: int, limit: int) -> tuple[int, float]:
         """Count one call and return the number of calls and the moment at which the window ends.
 
-        It may lack what other processes have counted and not brought yet: a twentieth of the
-        limit each, and nothing of those that are near it.
+        It may lack what other processes have counted and not brought yet: up to a twentieth of the
+        limit each.
         """
         now = time.time()
         owed = 0
@@ -63,8 +63,9 @@ class Strides:
             count, ends_at = self._ask(key, window_seconds, 1 + owed)
         except BaseException:
             with self._lock:
-                if known is not None:
-                    known.here += owed
+                kept = self._known.get(key)  # another thread may have learned of it meanwhile
+                if kept is not None:
+                    kept.here += owed
             raise
         with self._lock:
             self._learn(key, _Known(count, ends_at, now))

@@ -106,37 +106,29 @@ def test_while_all_are_busy_the_loop_is_left_alone() -> None:
     assert loop.turns == 1, "it was woken for each"
 
 
-def test_the_loop_is_told_when_another_thread_is_free() -> None:
-    # A thread takes a long request straight after a short one, although a sibling has nothing to
-    # do: it was faster. Who sent the short one may have sent the next already.
+def _hears_of_a_short_one_before_a_long_one(loop: Loop, answer: bool) -> None:
+    """Let a thread take a long request straight after a short one."""
     held, begun = threading.Event(), threading.Event()
+    loop.threads.put(lambda: begun.wait(PATIENCE_SECONDS) and answer)
+    loop.threads.put(lambda: held.wait(PATIENCE_SECONDS))
+    begun.set()
+    try:
+        loop.turn_until(1)
+    finally:
+        held.set()
+    loop.turn_until(2)
 
-    def short() -> bool:
-        return begun.wait(PATIENCE_SECONDS)
 
+def test_the_loop_is_told_when_another_thread_is_free() -> None:
+    # Who sent the short one may have sent the next already.
     with _loop(1) as loop:
-        loop.threads._idle.add(-1)  # the sibling, which loses every race
-        loop.threads.put(short)
-        loop.threads.put(lambda: held.wait(PATIENCE_SECONDS))
-        begun.set()
-        try:
-            loop.turn_until(1)
-        finally:
-            held.set()
-        loop.turn_until(2)
+        loop.threads._idle.add(-1)  # a sibling with nothing to do, which loses every race
+        _hears_of_a_short_one_before_a_long_one(loop, answer=True)
 
 
 def test_the_loop_is_told_at_once_of_a_connection_to_be_closed() -> None:
-    held, begun = threading.Event(), threading.Event()
     with _loop(1) as loop:
-        loop.threads.put(lambda: begun.wait(PATIENCE_SECONDS) is None)
-        loop.threads.put(lambda: held.wait(PATIENCE_SECONDS))
-        begun.set()
-        try:
-            loop.turn_until(1)
-        finally:
-            held.set()
-        loop.turn_until(2)
+        _hears_of_a_short_one_before_a_long_one(loop, answer=False)
 
 
 def test_threads_that_never_worked_end_too() -> None:
