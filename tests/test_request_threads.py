@@ -110,7 +110,7 @@ def _hears_of_a_short_one_before_a_long_one(loop: Loop, answer: bool) -> None:
     """Let a thread take a long request straight after a short one."""
     held, begun = threading.Event(), threading.Event()
     loop.threads.put(lambda: begun.wait(PATIENCE_SECONDS) and answer)
-    loop.threads.put(lambda: held.wait(PATIENCE_SECONDS))
+    loop.threads.put(lambda: held.wait(3 * PATIENCE_SECONDS))
     begun.set()
     try:
         loop.turn_until(1)

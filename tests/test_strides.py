@@ -121,14 +121,21 @@ def test_what_could_not_be_brought_is_brought_later() -> None:
     assert process.hit("a", 60, 10)[0] == 21
 
 
-def test_a_window_that_ends_while_one_asks_leaves_nothing_to_the_next() -> None:
-    ends = iter([END, END + 60, END + 60])
-    counts = iter([300, 1, 2])
-    process = Strides(lambda *_asked: (next(counts), next(ends)))
+@pytest.mark.parametrize(
+    "told",
+    [
+        pytest.param([(300, END), (1, END + 60)], id="it ended while one asked"),
+        pytest.param([(1, END + 60), (300, END)], id="an answer about the old one comes late"),
+    ],
+)
+def test_a_window_that_ended_leaves_nothing_to_the_next(told: list[tuple[int, float]]) -> None:
+    answers = iter(told)
+    process = Strides(lambda *_asked: next(answers))
 
-    assert process.hit("a", 60, 400)[0] == 300
-    assert process.hit("a", 60, 400)[0] == 1
-    assert process.hit("a", 60, 1)[0] == 2
+    process.hit("a", 60, 10)
+    process.hit("a", 60, 10)
+
+    assert process.hit("a", 60, 10_000) == (2, END + 60)
 
 
 def test_what_is_owed_to_a_window_that_ended_is_not_brought_into_the_next(
