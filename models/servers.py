@@ -80,23 +80,14 @@ class ServerConnection(ABC):
     @abstractmethod
     def limit_seconds(self, value: float | None) -> None: ...
 
-    def answering_soon(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def answering_soon(self) -> Iterator[None]:
         """Wait no longer than for a sign of life."""
-        return _AnsweringSoon(self)
-
-
-class _AnsweringSoon(AbstractContextManager[None]):
-    """The time in which a connection must show that it is alive; a call begins with one."""
-
-    def __init__(self, connection: ServerConnection) -> None:
-        self._connection = connection
-        self._usual = connection.limit_seconds
-
-    def __enter__(self) -> None:
-        self._connection.limit_seconds = SIGN_OF_LIFE_SECONDS
-
-    def __exit__(self, *_error: object) -> None:
-        self._connection.limit_seconds = self._usual
+        usual, self.limit_seconds = self.limit_seconds, SIGN_OF_LIFE_SECONDS
+        try:
+            yield
+        finally:
+            self.limit_seconds = usual
 
 
 class Gate:
