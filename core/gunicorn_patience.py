@@ -16,7 +16,9 @@ from core.gunicorn_threads import Threads
 from core.settings import Settings
 
 GOODBYE_SECONDS = 2.0
-GIVE_WAY_SECONDS = 0.001
+GIVE_WAY_SECONDS = 0.0003
+MOVING_SECONDS = 0.01
+LOOK_AGAIN_SECONDS = 0.05
 ANNOUNCE_BODY = ("CONTENT-LENGTH", "TRANSFER-ENCODING")
 NOTICE_SECONDS = 0.5
 # With a short answer on top of it this fits into what the kernel sends from without waiting.
@@ -64,6 +66,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
 
     _stop_at: float | None = None
     _next_notice_at = 0.0
+    _moves_until = 0.0
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -71,16 +74,24 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
 
     @property
     def worker_connections(self) -> int:
-        """How many connections the loop may hold and still accept: none while no thread is free.
+        """How many connections the loop may hold and still accept: none while no thread moves.
 
         What waits at the listener is taken by whoever has a thread first; what waits here would
         wait for one of ours, however long, beside an idle sibling.
         """
-        return self._most_connections if self._in_hand() < self.cfg.threads else 0
+        return self._most_connections if self._answers_soon() else 0
 
     @worker_connections.setter
     def worker_connections(self, value: int) -> None:
         self._most_connections = value
+
+    def _answers_soon(self) -> bool:
+        """Tell whether a thread is free, or one became free a moment ago: then they get through.
+
+        Waiting for a free one alone would keep newcomers out for as long as others, who are
+        connected already, ask without a pause.
+        """
+        return self._in_hand() < self.cfg.threads or monotonic() < self._moves_until
 
     def _in_hand(self) -> int:
         """Return how many connections have a thread or wait for one, not lying at the poller."""
@@ -93,11 +104,18 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
         Otherwise of many connections that come at once most go to one process, while its sibling
         has nothing to do for as long as they are kept.
         """
-        if self._in_hand() >= self.cfg.threads:
+        if not self._answers_soon():
             return  # the loop stops listening before it looks again
-        if self.nr_conns >= self.cfg.threads:
-            sleep(GIVE_WAY_SECONDS)
+        if self.nr_conns:
+            sleep(GIVE_WAY_SECONDS * min(1, self.nr_conns / self.cfg.threads))
         super().accept(listener)
+
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        """Wait until something happens; one that keeps newcomers out looks again soon."""
+        keeps_out = self.alive and not self._accepting
+        super().wait_for_and_dispatch_events(
+            min(timeout, LOOK_AGAIN_SECONDS) if keeps_out else timeout
+        )
 
     def run(self) -> None:
         """Turn the loop until the end, and whatever that is, let the threads end too."""
@@ -212,9 +230,10 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
         gunicorn calls it with each turn of its loop. A worker that stops waits for those that sent
         nothing as long as for keep-alive.
         """
+        now = monotonic()
         for conn, outcome in self.tpool.take_finished():
             self.finish_request(conn, outcome)
-        now = monotonic()
+            self._moves_until = now + MOVING_SECONDS
         while self._leaving and self._leaving[0].timeout <= now:
             self._leave(self._leaving[0])
         if not self.alive:

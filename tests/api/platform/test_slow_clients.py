@@ -2,6 +2,7 @@
 
 import json
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -18,6 +19,7 @@ SILENT = 40
 HEAD = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
 LOGIN = b"POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 PATIENCE_SECONDS = 2
+AT_A_TIME = 20
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +86,33 @@ def test_slow_uploads_hold_up_nobody_while_a_thread_is_free(served: Served, uplo
 
     assert [answer.status_code for answer in answers] == [200] * 8
     assert max(answer.elapsed.total_seconds() for answer in answers) < PATIENCE_SECONDS / 2
+
+
+def test_clients_that_ask_without_a_pause_keep_out_nobody(served: Served) -> None:
+    over = threading.Event()
+
+    def ask_on() -> None:
+        with connect(served) as connection, suppress(OSError):
+            while not over.is_set():
+                connection.sendall((HEAD + b"\r\n") * AT_A_TIME)
+                received = b""
+                while received.count(b"HTTP/1.1 200 OK") < AT_A_TIME:
+                    data = connection.recv(65536)
+                    if not data:
+                        return
+                    received += data
+
+    threads = [threading.Thread(target=ask_on) for _ in range(SILENT)]
+    with ExitStack() as stack:
+        for thread in threads:
+            thread.start()
+            stack.callback(thread.join, 30)
+        stack.callback(over.set)
+        time.sleep(0.5)
+
+        answers = [requests.get(f"{served.url}/healthz", timeout=5) for _ in range(5)]
+
+    assert {answer.status_code for answer in answers} == {200}
 
 
 def test_connections_that_nobody_ends_hold_up_nobody(served: Served) -> None:
