@@ -86,6 +86,33 @@ class RequestBody:
         return data
 
 
+class AnswerSocket(socket.socket):
+    """Sends the head of an answer and the body that follows at once in one go."""
+
+    keeps_head = False
+    """Whether what is sent next is a head, and what comes after it its whole body."""
+    _head = b""
+
+    def sendall(self, data: Any, flags: int = 0, /) -> None:
+        """Send all of `data`, after the head that was kept for it. Any: what sockets send."""
+        if self.keeps_head:
+            self.keeps_head, self._head = False, data
+            return
+        if self._head:
+            data, self._head = self._head + data, b""
+        super().sendall(data, flags)
+
+    def end(self) -> None:
+        """Send what is still kept: the answer was a head alone."""
+        self.keeps_head = False
+        if self._head:
+            self.sendall(b"")
+
+    def forget(self) -> None:
+        """Drop what is kept: what is sent next belongs to another answer."""
+        self.keeps_head, self._head = False, b""
+
+
 class ApiWorker(PatientWorker):
     """Threads that close a connection they will not read on, and say so."""
 
@@ -105,12 +132,17 @@ class ApiWorker(PatientWorker):
         if announces_body(req):
             req.body = RequestBody(req)
         try:
-            return bool(super().handle_request(req, conn))
+            is_kept = bool(super().handle_request(req, conn))
+            conn.sock.end()
         except (TimeoutError, BlockingIOError):
             logger.info("a client did not take its answer")
             return False
+        finally:
+            conn.sock.forget()
+        return is_kept
 
     def _welcome(self, conn: Any) -> None:
+        conn.sock = AnswerSocket(fileno=conn.sock.detach())
         super()._welcome(conn)
         # Short answers are sent without looking whether they fit; none of them waits for ever.
         whole, part = divmod(patience.seconds, 1)
@@ -139,6 +171,8 @@ class ApiWorker(PatientWorker):
         body = environ["wsgi.input"]
         if isinstance(body, RequestBody) and not body.is_used_up:
             body.request.force_close()
+        if isinstance(answer, list) and len(answer) == 1 and len(answer[0]) <= SHORT_ANSWER_BYTES:
+            environ["gunicorn.socket"].keeps_head = True
         return answer
 
     def _problem(self, status: HTTPStatus, request_id: str) -> bytes:
