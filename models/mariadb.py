@@ -1,9 +1,11 @@
 """Connections to MariaDB and MySQL; loaded only where DATABASE_URL asks for them."""
 
+from functools import lru_cache
 from typing import Any
 
 import pymysql
 from pymysql.constants import SERVER_STATUS
+from pymysql.protocol import FieldDescriptorPacket, MysqlPacket
 
 from models.servers import (
     ANSWER_MARGIN_SECONDS,
@@ -14,6 +16,11 @@ from models.servers import (
     STATEMENT_SECONDS,
     ServerConnection,
 )
+
+COLUMNS_KNOWN = 2048
+
+# With each answer the server describes its columns anew, in the same words.
+_described = lru_cache(COLUMNS_KNOWN)(FieldDescriptorPacket)
 
 
 class MariadbConnection(pymysql.connections.Connection, ServerConnection):
@@ -34,6 +41,13 @@ class MariadbConnection(pymysql.connections.Connection, ServerConnection):
         # The driver sets the socket anew, with a system call, wherever the two differ.
         self._read_timeout: float | None = value
         self._write_timeout: float = STATEMENT_SECONDS if value is None else value
+
+    def _read_packet(self, packet_type: Any = MysqlPacket) -> MysqlPacket:
+        """Read what the server says next; the description of a column is taken apart once."""
+        if packet_type is FieldDescriptorPacket:
+            packet_type = _described
+        packet: MysqlPacket = super()._read_packet(packet_type)  # type: ignore[no-untyped-call]
+        return packet
 
     def rollback(self) -> None:
         """Roll back what was begun; where nothing was, the server need not hear of it.

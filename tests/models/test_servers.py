@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from sqlalchemy import Executable, func, make_url, select, text
+from sqlalchemy.exc import DBAPIError
 
 from app import create_app
 from config import load_settings
 from core.clock import utc_now
 from models.engine import Base, db
+from models.mariadb import _described
 from models.servers import SIGN_OF_LIFE_SECONDS
 from models.tags import Tag
 from services.transaction import (
@@ -58,6 +60,11 @@ def behind(fresh_url: str, proxy: Proxy, tmp_path: Path) -> Iterator[Flask]:
 def _read(statement: Executable) -> object:
     with keeping_connection():
         return first_rows(statement, {})[0][0]
+
+
+def _read_all(statement: Executable) -> None:
+    with db.engine.connect() as connection:
+        connection.execute(statement).all()
 
 
 def _tag(name: str) -> Tag:
@@ -117,6 +124,46 @@ def test_what_a_call_begins_with_gives_a_silent_connection_up_soon_and_reads_aga
 
     assert found != first
     assert time.monotonic() - started > 3 * SIGN_OF_LIFE_SECONDS  # once in vain, once in full
+
+
+@ON_SERVERS
+@pytest.mark.usefixtures("behind")
+def test_a_connection_that_was_cut_within_a_call_is_not_used_again(
+    engine_name: str, proxy: Proxy
+) -> None:
+    who = text(f"SELECT {SERVER_SIDE_NAME[engine_name]}")
+    with keeping_connection():
+        first = first_rows(who, {})[0][0]
+        proxy.cut()
+        with pytest.raises(DBAPIError), single_statements() as connection:
+            connection.execute(who)
+        with single_statements() as connection:
+            assert connection.scalar(who) != first
+
+
+@on_engines(MARIADB)
+@pytest.mark.usefixtures("behind")
+def test_a_column_that_changed_is_read_as_what_it_is_now() -> None:
+    for kind, value in (("INT", 7), ("VARCHAR(20)", "7"), ("VARBINARY(20)", b"7"), ("INT", 7)):
+        with db.engine.connect() as connection:
+            connection.execute(text(f"CREATE OR REPLACE TABLE changing (name {kind})"))
+            connection.execute(text("INSERT INTO changing VALUES (7)"))
+            rows = connection.execute(text("SELECT name, name AS again FROM changing"))
+            assert list(rows.keys()) == ["name", "again"]
+            assert rows.all() == [(value, value)]
+
+
+@on_engines(MARIADB)
+@pytest.mark.usefixtures("behind")
+def test_a_column_is_taken_apart_once() -> None:
+    statement = text("SELECT name, colour FROM tags")
+    _read_all(statement)
+    before = _described.cache_info()
+    for _ in range(5):
+        _read_all(statement)
+    after = _described.cache_info()
+
+    assert (after.misses, after.hits) == (before.misses, before.hits + 10)
 
 
 @ON_SERVERS
