@@ -69,24 +69,34 @@ def is_open() -> bool:
     return db.session.registry.has() and bool(db.session().info.get(_OPEN))
 
 
-@contextmanager
-def single_statements() -> Iterator[Connection]:
+class single_statements:  # noqa: N801 - a class takes half the time of a generator
     """Read with statements that each stand alone, past the ORM and its transaction.
 
     For what is asked very often; each statement sees what was committed before it. Inside an
     open unit of work its connection is used, so that its own changes are seen.
     """
-    if is_open():
-        yield db.session.connection()
-    elif kept.is_wanted:
+
+    _own: Connection | None = None
+    _takes_kept = False
+
+    def __enter__(self) -> Connection:
+        if is_open():
+            return db.session.connection()
+        if not kept.is_wanted:
+            self._own = db.engine.connect()
+            return self._own
+        self._takes_kept = True
         try:
-            yield kept.take()
+            return kept.take()
         except DBAPIError:
             kept.close()
             raise
-    else:
-        with db.engine.connect() as connection:
-            yield connection
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if self._own is not None:
+            self._own.close()
+        elif self._takes_kept and isinstance(error, DBAPIError):
+            kept.close()
 
 
 def first_rows(statement: Executable, values: Mapping[str, object]) -> Sequence[Row[Any]]:
