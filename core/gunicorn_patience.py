@@ -67,6 +67,8 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
     _stop_at: float | None = None
     _next_notice_at = 0.0
     _moves_until = 0.0
+    _newest: Any = None
+    """The connection that was accepted last; a thread that takes it lets it have `arriving`."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -86,12 +88,15 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
         self._most_connections = value
 
     def _answers_soon(self) -> bool:
-        """Tell whether a thread is free, or one became free a moment ago: then they get through.
+        """Tell whether a thread is free, or who came last has just got one.
 
         Waiting for a free one alone would keep newcomers out for as long as others, who are
-        connected already, ask without a pause.
+        connected already, ask without a pause. More than one at a time would all wait here if
+        what the threads do next takes long.
         """
-        return self._in_hand() < self.cfg.threads or monotonic() < self._moves_until
+        if self._in_hand() < self.cfg.threads:
+            return True
+        return monotonic() < self._moves_until and hasattr(self._newest, "arriving")
 
     def _in_hand(self) -> int:
         """Return how many connections have a thread or wait for one, not lying at the poller."""
@@ -130,6 +135,8 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
 
     def enqueue_req(self, conn: Any) -> None:
         """Give a connection to a thread; `murder_pending` goes on with it."""
+        if not conn.initialized:
+            self._newest = conn
         self.tpool.put(conn)
 
     def _ring(self) -> None:

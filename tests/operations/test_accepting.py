@@ -56,12 +56,21 @@ def test_a_process_whose_threads_get_on_keeps_nobody_out(monkeypatch: pytest.Mon
     monkeypatch.setattr(gunicorn_patience, "monotonic", lambda: now[0])
     worker = _worker(in_hand=9)
     worker.alive = True
-    worker.tpool = SimpleNamespace(take_finished=lambda: [("a connection", "its outcome")])
+    put: list[object] = []
+    worker.tpool = SimpleNamespace(
+        take_finished=lambda: [("a connection", "its outcome")], put=put.append
+    )
     monkeypatch.setattr(worker, "finish_request", lambda *_: None)
+    newest = SimpleNamespace(initialized=False)
+    worker.enqueue_req(newest)
+    worker.enqueue_req(SimpleNamespace(initialized=True))
 
     worker.murder_pending()
 
+    assert worker.worker_connections == 0, "who came last still waits"
+    newest.arriving = "a thread has it"
     assert worker.worker_connections == MOST
+    assert len(put) == 2
     now[0] += MOVING_SECONDS
     assert worker.worker_connections == 0
 

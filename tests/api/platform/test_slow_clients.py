@@ -20,6 +20,7 @@ HEAD = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
 LOGIN = b"POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 PATIENCE_SECONDS = 2
 AT_A_TIME = 20
+CROWD = 30
 
 
 @pytest.fixture(scope="module")
@@ -69,17 +70,46 @@ def test_silent_connections_hold_up_nobody(served: Served, beginning: bytes) -> 
     assert {answer.status_code for answer in answers} == {200}
 
 
-@pytest.mark.parametrize("uploads", [4, 5, 6])
-def test_slow_uploads_hold_up_nobody_while_a_thread_is_free(served: Served, uploads: int) -> None:
+def _slow_upload(served: Served) -> bytes:
+    """Return how an upload begins that is never finished."""
     token = served.log_in("root")["access_token"]
     head = (
         "POST /api/v1/sites/web/releases?to=none HTTP/1.1\r\nHost: x\r\n"
         f"Authorization: Bearer {token}\r\nContent-Type: application/zip\r\n"
         "Content-Length: 10000000\r\n\r\n"
     )
+    return head.encode() + bytes(2000)
+
+
+@pytest.mark.parametrize("_burst", range(3))
+def test_a_slow_upload_in_a_crowd_holds_up_one_of_them_at_most(served: Served, _burst: int) -> None:
+    upload, quick = _slow_upload(served), HEAD + b"Connection: close\r\n\r\n"
+    with ExitStack() as stack:
+        for _ in range(6):  # three for each process: one thread is left
+            stack.enter_context(connect(served)).sendall(upload)
+            time.sleep(0.02)
+        crowd = [stack.enter_context(connect(served)) for _ in range(CROWD)]
+        for number, connection in enumerate(crowd):
+            connection.sendall(upload if number == CROWD // 3 else quick)
+        del crowd[CROWD // 3]
+        until = time.monotonic() + PATIENCE_SECONDS / 2
+        waiting = 0
+        for connection in crowd:
+            connection.settimeout(max(0.01, until - time.monotonic()))
+            try:
+                assert answer_of(connection).startswith(b"HTTP/1.1 200")
+            except TimeoutError:
+                waiting += 1
+
+    assert waiting <= 1
+
+
+@pytest.mark.parametrize("uploads", [4, 5, 6])
+def test_slow_uploads_hold_up_nobody_while_a_thread_is_free(served: Served, uploads: int) -> None:
+    upload = _slow_upload(served)
     with ExitStack() as stack:
         for _ in range(uploads):
-            stack.enter_context(connect(served)).sendall(head.encode() + bytes(2000))
+            stack.enter_context(connect(served)).sendall(upload)
         time.sleep(0.3)
 
         answers = [requests.get(f"{served.url}/healthz", timeout=5) for _ in range(8)]
