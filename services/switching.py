@@ -6,7 +6,7 @@ process dies, so whoever gets the lock and finds a running row knows that it was
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
@@ -55,6 +55,7 @@ request: with actor, request_id, promotion (its number), code and detail (None f
 AFTER_INTENT = "promotion.after_intent"
 AFTER_SWITCH = "promotion.after_switch"
 AFTER_OUTCOME = "promotion.after_outcome"
+ASKING_SECONDS = 0.1
 failpoints.register(AFTER_INTENT, AFTER_SWITCH, AFTER_OUTCOME)
 
 
@@ -80,11 +81,16 @@ def environment_turn(*, slug: str, environment: str, wait_seconds: float = 0) ->
         ConflictError: `promotion_in_progress`, somebody else did not finish in time.
     """
     end_reading()
+    path = pointer_lock_path(site_store().layout.root, slug, environment)
     try:
-        with file_lock(
-            pointer_lock_path(site_store().layout.root, slug, environment),
-            wait_seconds=wait_seconds,
-        ):
+        with ExitStack() as turn:
+            try:
+                turn.enter_context(file_lock(path, wait_seconds=wait_seconds))
+            except LockBusyError:
+                if has_turn(slug=slug, environment=environment):
+                    raise
+                # Somebody only asked, as whoever looks at readiness does.
+                turn.enter_context(file_lock(path, wait_seconds=ASKING_SECONDS))
             yield
     except LockBusyError as error:
         raise in_progress() from error

@@ -1,5 +1,8 @@
 """Promotions take turns: one runs, the others are told, and a dead one is settled first."""
 
+import threading
+from contextlib import ExitStack
+
 import pytest
 from sqlalchemy import select
 
@@ -11,6 +14,7 @@ from services import promotions, switching
 from services.audit import Target
 from services.promotion_rules import PromotionOrder
 from services.transaction import transaction
+from storage.locks import file_lock, pointer_lock_path
 from tests import engines, factories
 from tests.factories import (
     OPERATOR,
@@ -99,6 +103,31 @@ def test_many_at_once_give_one_switch_and_no_surprise(people: People) -> None:
     assert outcomes.count(PromotionResult.SWITCHED) == 1
     assert set(outcomes) <= {*PromotionResult, ErrorCode.PROMOTION_IN_PROGRESS}
     assert (live(), environment().generation) == (number, 2)
+
+
+def test_who_only_asks_whether_something_moves_is_in_nobodys_way() -> None:
+    make_site(main=("one",))
+    number = upload("two")
+    path = pointer_lock_path(site_store().layout.root, "web", "main")
+
+    with ExitStack() as asking:
+        asking.enter_context(file_lock(path, exclusive=False, wait_seconds=0))
+        end = threading.Timer(switching.ASKING_SECONDS / 4, asking.close)
+        end.start()
+        promotion = promote(number)
+        end.join()
+
+    assert promotion.result is PromotionResult.SWITCHED
+
+
+def test_who_asks_and_asks_is_not_waited_for_for_ever() -> None:
+    make_site(main=("one",))
+    number = upload("two")
+    path = pointer_lock_path(site_store().layout.root, "web", "main")
+
+    asking = file_lock(path, exclusive=False, wait_seconds=0)
+    with asking, refused(ErrorCode.PROMOTION_IN_PROGRESS):
+        promote(number)
 
 
 def test_the_slot_of_an_environment_is_kept_by_the_database() -> None:
