@@ -21,6 +21,7 @@ from core.clock import utc_now
 from core.settings import Settings
 from core.waiting import waiting_places
 from models.engine import Base, db
+from models.kept import kept
 from models.roles import Role
 from models.sites import Membership, Site
 from models.users import User
@@ -251,13 +252,13 @@ def _empty(home: Path) -> None:
 @contextmanager
 def _extensions_kept(app: Flask) -> Iterator[None]:
     """Undo what a test registers on the application."""
-    kept = {
+    before = {
         name: dict(value) if type(value) is dict else value
         for name, value in app.extensions.items()
     }
     yield
     app.extensions.clear()
-    app.extensions.update(kept)
+    app.extensions.update(before)
 
 
 @pytest.fixture
@@ -270,6 +271,7 @@ def people(template: Path, home: Path) -> Iterator[People]:
         yield people
     with people.app.app_context():
         db.session.remove()
+        kept.close()  # or it is open still when its file makes place for the next test's
         db.engine.dispose()
         # Nobody waits any more: the next test has the same application.
         assert waiting_places().taken == 0
@@ -284,6 +286,7 @@ def own_people(template: Path, tmp_path: Path) -> Iterator[People]:
     yield people
     with people.app.app_context():
         db.session.remove()
+        kept.close()  # or it is open still when its file makes place for the next test's
         db.engine.dispose()
     engines.give_back_database(tmp_path)
 
