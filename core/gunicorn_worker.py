@@ -104,7 +104,6 @@ class AnswerSocket(socket.socket):
 
     def end(self) -> None:
         """Send what is still kept: the answer was a head alone."""
-        self.keeps_head = False
         if self._head:
             self.sendall(b"")
 
