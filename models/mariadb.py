@@ -52,10 +52,14 @@ class MariadbConnection(pymysql.connections.Connection, ServerConnection):
     def rollback(self) -> None:
         """Roll back what was begun; where nothing was, the server need not hear of it.
 
-        Its last word tells. Only BEGIN begins something here, and that is answered with it.
+        Its last word tells. Only BEGIN begins something here, and that is answered with it. With a
+        connection that is lost everything has ended that was begun on it.
         """
         if self.server_status & SERVER_STATUS.SERVER_STATUS_IN_TRANS:
-            super().rollback()
+            try:
+                super().rollback()
+            except (pymysql.OperationalError, pymysql.InterfaceError):
+                self._force_close()  # type: ignore[no-untyped-call]
 
     def prepare(self) -> None:
         """Make the server strict, and limit what it does for us, and for how long."""

@@ -40,9 +40,12 @@ class PostgresqlConnection(
             raise
 
     def rollback(self) -> None:
-        """Roll back what was begun, if anything was."""
+        """Roll back what was begun, if anything was; with a connection that is lost it has ended."""
         if self.pgconn.transaction_status != TransactionStatus.IDLE:
-            super().rollback()
+            try:
+                super().rollback()
+            except psycopg.OperationalError:
+                self.close()
 
     def prepare(self) -> None:
         """Limit what the server does for us, and for how long."""

@@ -141,6 +141,19 @@ def test_a_connection_that_was_cut_within_a_call_is_not_used_again(
             assert connection.scalar(who) != first
 
 
+@ON_SERVERS
+@pytest.mark.usefixtures("behind")
+def test_a_call_that_was_answered_ends_well_on_a_connection_that_was_cut(proxy: Proxy) -> None:
+    with transaction() as session:
+        session.add(_tag("urgent"))
+    assert db.session.scalar(select(Tag.name)) == "urgent"
+
+    proxy.cut()
+    db.session.remove()
+
+    assert _number_of_tags() == 1
+
+
 @on_engines(MARIADB)
 @pytest.mark.usefixtures("behind")
 def test_a_column_that_changed_is_read_as_what_it_is_now() -> None:
