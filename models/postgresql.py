@@ -40,7 +40,7 @@ class PostgresqlConnection(
             raise
 
     def rollback(self) -> None:
-        """Roll back what was begun, if anything was; with a connection that is lost it has ended."""
+        """Roll back what was begun, if anything was; a lost connection has ended it."""
         if self.pgconn.transaction_status != TransactionStatus.IDLE:
             try:
                 super().rollback()
