@@ -1,5 +1,6 @@
 """Connections to MariaDB and MySQL; loaded only where DATABASE_URL asks for them."""
 
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
@@ -59,7 +60,8 @@ class MariadbConnection(pymysql.connections.Connection, ServerConnection):
             try:
                 super().rollback()
             except (pymysql.OperationalError, pymysql.InterfaceError):
-                self._force_close()  # type: ignore[no-untyped-call]
+                with suppress(pymysql.Error):  # it says so when it is closed already
+                    self.close()
 
     def prepare(self) -> None:
         """Make the server strict, and limit what it does for us, and for how long."""
